@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `atelier`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,171 @@
+"""All settings, frozen and typed; the only module that reads the environment.
+
+A setting is looked for in this order: the environment (`ATELIER_CATALOG__URI`), the file named by `ATELIER_CONFIG`
+or `atelier.toml` in the working folder (`[catalog]` / `uri = "..."`), the default below. Unknown names are refused.
+S3 credentials are not settings: boto3 finds them the standard way (environment, profile, role).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from pipeline.errors import SettingError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CatalogSettings(Section):
+    """Where the shop's photos and feed are."""
+
+    uri: str = Field("var/catalog", description="folder or s3://bucket/prefix that holds the photos")
+    feed: str | None = Field(
+        None,
+        description="the feed (Parquet or CSV), relative to uri or absolute; default: feed.parquet or feed.csv under uri, if any",
+    )
+    suffixes: tuple[str, ...] = Field(
+        (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"),
+        description="keys that count as photos, by ending, in lower case",
+    )
+    product_id_pattern: str = Field(
+        r"(?:^|/)(?P<product_id>[^/_.]+)[^/]*$",
+        description="regular expression with a group `product_id`, searched in the key where the feed does not list the photo",
+    )
+
+
+class WarehouseSettings(Section):
+    """Where tables, indexes, variants and reports are written."""
+
+    uri: str = Field("var/warehouse", description="folder or s3://bucket/prefix")
+
+
+class S3Settings(Section):
+    """How S3-protocol stores are reached; credentials come the standard way, never from here."""
+
+    endpoint_url: str | None = Field(None, description="for stores other than AWS, e.g. http://127.0.0.1:8333")
+    connect_timeout_s: float = Field(5.0, gt=0)
+    read_timeout_s: float = Field(20.0, gt=0)
+    max_connections: int = Field(64, ge=1)
+
+
+class FetchSettings(Section):
+    """How photos are read from the store."""
+
+    threads: int = Field(16, ge=1, description="concurrent requests")
+    timeout_s: float = Field(60.0, gt=0, description="time limit of one photo, retries included")
+    attempts: int = Field(4, ge=1, description="tries of one photo within the time limit")
+    max_bytes: int = Field(50 * 2**20, ge=1, description="larger objects go to quarantine: too_many_bytes")
+
+
+class DecodeSettings(Section):
+    """What counts as a usable photo."""
+
+    threads: int = Field(0, ge=0, description="decoding threads; 0 = one a core")
+    max_pixels: int = Field(100_000_000, ge=1, description="larger photos go to quarantine: too_many_pixels")
+    min_side: int = Field(16, ge=1, description="photos with a shorter side go to quarantine: too_small")
+    timeout_s: float = Field(20.0, gt=0, description="time limit of decoding one photo")
+    working_side: int = Field(448, ge=64, description="photos are decoded so that the short side stays at least this long, pixels")
+
+
+class EnrichSettings(Section):
+    """The batch job."""
+
+    batch_images: int = Field(2048, ge=1, description="images a batch: the unit of work, retry and commit")
+    model_images: int = Field(32, ge=1, description="images a forward pass")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="asking for cuda where there is none is an error")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the hardware multiplies it natively")
+    threads: int = Field(0, ge=0, description="CPU threads of the models; 0 = one a core")
+    parts: int = Field(4, ge=1, le=256, description="parallel tasks one run is cut into at the most")
+    max_transient_share: float = Field(
+        0.2, ge=0, le=1, description="a batch with a larger share of failed fetches fails as a whole: the store is down, not the photos"
+    )
+    retry_after_s: float = Field(3600.0, ge=0, description="wait before a failed fetch is pending again; doubles with every attempt")
+    retry_attempts: int = Field(8, ge=1, description="failed fetches of one photo version before it waits for a person")
+    max_garments: int = Field(8, ge=1, description="garments kept an image, best first")
+
+
+class ReleaseSettings(Section):
+    """Which models read the photos."""
+
+    uri: str = Field("starter", description="`starter` (ships with Atelier), or the folder or s3:// prefix of a release")
+
+
+class IndexSettings(Section):
+    """How the search index is built and what it has to reach."""
+
+    kinds: tuple[Literal["image", "garment"], ...] = Field(("image",), description="which embeddings are searched")
+    exact_below: int = Field(50_000, ge=1, description="shards with fewer vectors are searched exactly")
+    held_out: int = Field(500, ge=1, description="queries held out of the index to judge it, at the most")
+    min_recall: float = Field(0.95, ge=0, le=1, description="recall@10 an index needs to be published")
+    keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
+    memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
+
+
+class AirflowSettings(Section):
+    """How DAG tasks start the product's commands."""
+
+    launcher: tuple[str, ...] = Field((), description="command that starts `atelier`; empty: this environment's own, e.g. [\"docker\", \"run\", ..., \"atelier\"]")
+    schedule: str | None = Field("0 2 * * *", description="cron of the nightly run, UTC; empty for none")
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between a laptop and a cluster."""
+
+    model_config = SettingsConfigDict(env_prefix="ATELIER_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    catalog: CatalogSettings = CatalogSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    s3: S3Settings = S3Settings()
+    fetch: FetchSettings = FetchSettings()
+    decode: DecodeSettings = DecodeSettings()
+    enrich: EnrichSettings = EnrichSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    index: IndexSettings = IndexSettings()
+    airflow: AirflowSettings = AirflowSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file before defaults; arguments (tests, options) before all."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def config_file() -> Path:
+    """The TOML file with settings: `ATELIER_CONFIG`, else `atelier.toml` in the working folder (it may be absent)."""
+    named = os.environ.get("ATELIER_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingError(f"ATELIER_CONFIG names {named}, which is not a file")
+    return Path(named or "atelier.toml")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` are sections as keyword arguments.
+
+    Raises:
+        SettingError: a name is unknown or a value out of range; the message names each one.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (was {e.get('input')!r})" for e in error.errors()]
+        raise SettingError("settings are wrong:\n" + "\n".join(lines)) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -30,7 +30,7 @@ class CatalogSettings(Section):
     uri: str = Field("var/catalog", description="folder or s3://bucket/prefix that holds the photos")
     feed: str | None = Field(
         None,
-        description="the feed (Parquet or CSV), relative to uri or absolute; default: feed.parquet or feed.csv under uri, if any",
+        description="the feed (Parquet or CSV), relative to uri or absolute; default: uri/feed.parquet or feed.csv",
     )
     suffixes: tuple[str, ...] = Field(
         (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"),
@@ -38,7 +38,7 @@ class CatalogSettings(Section):
     )
     product_id_pattern: str = Field(
         r"(?:^|/)(?P<product_id>[^/_.]+)[^/]*$",
-        description="regular expression with a group `product_id`, searched in the key where the feed does not list the photo",
+        description="regular expression with a group `product_id`, searched in the photo's key",
     )
 
 
@@ -73,7 +73,9 @@ class DecodeSettings(Section):
     max_pixels: int = Field(100_000_000, ge=1, description="larger photos go to quarantine: too_many_pixels")
     min_side: int = Field(16, ge=1, description="photos with a shorter side go to quarantine: too_small")
     timeout_s: float = Field(20.0, gt=0, description="time limit of decoding one photo")
-    working_side: int = Field(448, ge=64, description="photos are decoded so that the short side stays at least this long, pixels")
+    working_side: int = Field(
+        448, ge=64, description="photos are decoded so that the short side stays at least this long, pixels"
+    )
 
 
 class EnrichSettings(Section):
@@ -81,14 +83,23 @@ class EnrichSettings(Section):
 
     batch_images: int = Field(2048, ge=1, description="images a batch: the unit of work, retry and commit")
     model_images: int = Field(32, ge=1, description="images a forward pass")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="asking for cuda where there is none is an error")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the hardware multiplies it natively")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="asking for cuda where there is none is an error"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware multiplies it natively"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of the models; 0 = one a core")
     parts: int = Field(4, ge=1, le=256, description="parallel tasks one run is cut into at the most")
     max_transient_share: float = Field(
-        0.2, ge=0, le=1, description="a batch with a larger share of failed fetches fails as a whole: the store is down, not the photos"
+        0.2,
+        ge=0,
+        le=1,
+        description="a batch with a larger share of failed fetches fails as a whole: the store is down, not the photos",
     )
-    retry_after_s: float = Field(3600.0, ge=0, description="wait before a failed fetch is pending again; doubles with every attempt")
+    retry_after_s: float = Field(
+        3600.0, ge=0, description="wait before a failed fetch is pending again; doubles with every attempt"
+    )
     retry_attempts: int = Field(8, ge=1, description="failed fetches of one photo version before it waits for a person")
     max_garments: int = Field(8, ge=1, description="garments kept an image, best first")
 
@@ -96,7 +107,9 @@ class EnrichSettings(Section):
 class ReleaseSettings(Section):
     """Which models read the photos."""
 
-    uri: str = Field("starter", description="`starter` (ships with Atelier), or the folder or s3:// prefix of a release")
+    uri: str = Field(
+        "starter", description="`starter` (ships with Atelier), or the folder or s3:// prefix of a release"
+    )
 
 
 class IndexSettings(Section):
@@ -113,7 +126,10 @@ class IndexSettings(Section):
 class AirflowSettings(Section):
     """How DAG tasks start the product's commands."""
 
-    launcher: tuple[str, ...] = Field((), description="command that starts `atelier`; empty: this environment's own, e.g. [\"docker\", \"run\", ..., \"atelier\"]")
+    launcher: tuple[str, ...] = Field(
+        (),
+        description='command that starts `atelier`, e.g. ["docker", "run", ..., "atelier"]; empty: this environment\'s own',
+    )
     schedule: str | None = Field("0 2 * * *", description="cron of the nightly run, UTC; empty for none")
 
 
@@ -138,7 +154,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_: Any,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before file before defaults; arguments (tests, options) before all."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())

@@ -7,8 +7,9 @@ command a person runs. Exit codes are those of `pipeline.errors`.
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from importlib import import_module
+from typing import Annotated
 
 import typer
 
@@ -20,23 +21,34 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Turn a fashion shop's product photos into tables and a search index. Settings: `atelier settings`.",
 )
 
 
-def register() -> None:
-    """Attach every command group; they import nothing heavy until a command runs."""
-    from pipeline.cli import settings_command
+MODULES = ("settings_command",)
+"""Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""
 
-    settings_command.attach(app)
+
+@app.callback()
+def start(
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR; log lines go to stderr")] = "INFO",
+) -> None:
+    """Turn a fashion shop's photos into tables and a search index. What can be changed: `atelier settings`."""
+    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+
+
+def register() -> None:
+    """Attach every command module; none imports anything heavy until one of its commands runs."""
+    for module in MODULES:
+        import_module(f"pipeline.cli.{module}").attach(app)
 
 
 def main() -> None:
     """Run `atelier`; errors raised on purpose end in their message and exit code, not in a traceback."""
-    logging.basicConfig(level=os.environ.get("LOGLEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     register()
     try:
         app()
     except AtelierError as error:
-        output.console.print(f"[bold red]{type(error).__name__}[/]: {error}", highlight=False, soft_wrap=True)
+        output.console.print(
+            f"{type(error).__name__}: {error}", markup=False, style="red", highlight=False, soft_wrap=True
+        )
         raise SystemExit(error.exit_code) from None

@@ -52,15 +52,37 @@ def _head_columns(of: str) -> tuple[Column, ...]:
     columns: list[Column] = []
     for head in STANDARD_HEADS:
         columns += [
-            Column(head, pa.string(), f"{head} of the {of}; null where the head abstained or the release has none", nullable=True),
-            Column(f"{head}_score", pa.float32(), f"probability of the best {head}, also where the label is null", "probability", True),
+            Column(
+                head,
+                pa.string(),
+                f"{head} of the {of}; null where the head abstained or the release has none",
+                nullable=True,
+            ),
+            Column(
+                f"{head}_score",
+                pa.float32(),
+                f"probability of the best {head}, also where the label is null",
+                "probability",
+                True,
+            ),
         ]
     return (
         *columns,
         Column("attributes", ATTRIBUTES, f"answers of further heads for the {of}: head, label, score", nullable=True),
         Column("color_measured", pa.string(), f"named color nearest to the {of}'s foreground in CIELAB", nullable=True),
-        Column("color_measured_share", pa.float32(), "share of the foreground that has the measured color", "fraction", True),
-        Column("color_agrees", pa.bool_(), "learned and measured color name the same; null where either is null", nullable=True),
+        Column(
+            "color_measured_share",
+            pa.float32(),
+            "share of the foreground that has the measured color",
+            "fraction",
+            True,
+        ),
+        Column(
+            "color_agrees",
+            pa.bool_(),
+            "learned and measured color name the same; null where either is null",
+            nullable=True,
+        ),
     )
 
 
@@ -80,8 +102,15 @@ CATALOG = Table(
         Column("image_key", pa.string(), "key of the photo under the catalog root"),
         Column("etag", pa.string(), "current version of the photo's bytes"),
         Column("bytes", pa.int64(), "size of the object", "bytes"),
-        Column("modified_at", TIMESTAMP, "last modified, as the object store says; for people, never for planning", nullable=True),
-        Column("product_id", pa.string(), "from the feed, else from the key by catalog.product_id_pattern", nullable=True),
+        Column(
+            "modified_at",
+            TIMESTAMP,
+            "last modified, as the object store says; for people, never for planning",
+            nullable=True,
+        ),
+        Column(
+            "product_id", pa.string(), "from the feed, else from the key by catalog.product_id_pattern", nullable=True
+        ),
     ),
     batched=False,
 )
@@ -119,7 +148,9 @@ IMAGES = Table(
         Column("phash", pa.string(), "64-bit perceptual hash (DCT), 16 hexadecimal digits"),
         *_head_columns("whole image"),
         Column("caption", pa.string(), "sentence written by the captioner", nullable=True),
-        Column("caption_score", pa.float32(), "geometric mean of the caption's word probabilities", "probability", True),
+        Column(
+            "caption_score", pa.float32(), "geometric mean of the caption's word probabilities", "probability", True
+        ),
         Column("garments", pa.int16(), "garments found in the photo; 0 marks a photo without any"),
         Column("main_group", pa.string(), "class of the main garment", nullable=True),
         Column("fetch_ms", pa.float32(), "time to fetch the bytes", "milliseconds"),
@@ -138,7 +169,11 @@ GARMENTS = Table(
         *_OF_IMAGE,
         _RUN,
         Column("garment_index", pa.int16(), "0 is the main garment"),
-        Column("group", pa.string(), "detector class: upper-body, lower-body, full-body, footwear, bag, headwear, accessory"),
+        Column(
+            "group",
+            pa.string(),
+            "detector class: upper-body, lower-body, full-body, footwear, bag, headwear, accessory",
+        ),
         Column("score", pa.float32(), "confidence of the detection", "probability"),
         Column("x1", pa.float32(), "left edge in the upright photo", "pixels"),
         Column("y1", pa.float32(), "top edge in the upright photo", "pixels"),
@@ -179,7 +214,13 @@ VARIANTS = Table(
         Column("seed", pa.int64(), "seed of the generator", nullable=True),
         Column("variant_key", pa.string(), "key of the generated picture under the warehouse root"),
         Column("target_probability", pa.float32(), "type head's probability of the target group", "probability", True),
-        Column("color_distance", pa.float32(), "distance between the color histograms of source and variant", "0 to 1", True),
+        Column(
+            "color_distance",
+            pa.float32(),
+            "distance between the color histograms of source and variant",
+            "0 to 1",
+            True,
+        ),
         Column("synthetic", pa.bool_(), "always true"),
     ),
     partition_by=("release_id",),
@@ -242,6 +283,5 @@ INDEXES = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (CATALOG, FEED, IMAGES, GARMENTS, EMBEDDINGS, VARIANTS, QUARANTINE, RUNS, INDEXES)
+    table.name: table for table in (CATALOG, FEED, IMAGES, GARMENTS, EMBEDDINGS, VARIANTS, QUARANTINE, RUNS, INDEXES)
 }

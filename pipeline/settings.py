@@ -128,7 +128,7 @@ class AirflowSettings(Section):
 
     launcher: tuple[str, ...] = Field(
         (),
-        description='command that starts `atelier`, e.g. ["docker", "run", ..., "atelier"]; empty: this environment\'s own',
+        description='command in place of `atelier`, e.g. ["docker", "run", ..., "atelier"]; empty: this environment\'s',
     )
     schedule: str | None = Field("0 2 * * *", description="cron of the nightly run, UTC; empty for none")
 

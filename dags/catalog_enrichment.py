@@ -1,0 +1,127 @@
+"""
+### Nightly: photos in, tables and index out
+
+**What it does.** Finds the photos that the current release has not read yet (`plan`), reads them in a few large parts
+(`enrich`), pins the tables' versions (`snapshot`), checks the rows (`check`), builds and judges the search index
+(`build_index`, `judge_index`), swaps it in (`publish_index`) and writes the page to look at (`report`).
+
+**What to do is never a date.** It is the catalog minus what is in `images`. A night that was missed is made up by the
+next one; starting a run twice, or in the middle of the day, does no harm: the second finds less to do.
+
+**When a task fails**
+* It is retried where that can help (network, lost worker). Nothing is lost: what was committed stays, the rest is
+  pending again.
+* *It failed without a retry*: its log ends with the setting or file to change. Change it and clear the task.
+* `check` failed: the log lists the offending rows. The index that was live before stays live.
+* `judge_index` failed: recall is below `index.min_recall`. The index that was live before stays live.
+* Single photos that can't be read are no failure: `atelier quarantine list`.
+
+**By hand.** Each task is one command of `atelier`, with the same arguments, in any shell.
+
+**Parameters.** `prefix`: only keys that begin with it. `limit`: at most so many photos.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from pipeline.errors import GateError, InputError, SettingError
+from pipeline.launch import run_command
+from pipeline.settings import settings
+
+POOL = "enrichment"
+
+
+def atelier(*arguments: object) -> dict[str, Any]:
+    """Run one of the product's commands; errors that a retry can't mend fail the task at once."""
+    try:
+        return run_command([str(a) for a in arguments], settings().airflow.launcher)
+    except (SettingError, InputError, GateError) as error:
+        raise AirflowFailException(str(error)) from error
+
+
+@dag(
+    schedule=settings().airflow.schedule,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["atelier"],
+    default_args={
+        "owner": "data-engineering",
+        "pool": POOL,
+        "retries": 3,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=15),
+        "execution_timeout": timedelta(hours=6),
+    },
+    params={
+        "prefix": Param("", type="string", description="only photos whose key begins with this"),
+        "limit": Param(None, type=["null", "integer"], minimum=1, description="at most so many photos"),
+    },
+)
+def catalog_enrichment() -> None:
+    """Wire the nightly run."""
+
+    @task
+    def plan() -> dict[str, Any]:
+        params = get_current_context()["params"]
+        limit = ["--limit", params["limit"]] if params["limit"] else []
+        return atelier("plan", "--prefix", params["prefix"], *limit)
+
+    @task
+    def parts(planned: dict[str, Any]) -> list[int]:
+        return list(range(planned["parts"]))
+
+    @task
+    def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
+        return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED)  # with nothing pending there is no part to wait for
+    def snapshot(planned: dict[str, Any]) -> dict[str, Any]:
+        return atelier("snapshot", "--run-id", planned["run_id"])
+
+    @task
+    def check(pinned: dict[str, Any]) -> dict[str, Any]:
+        return atelier("check", "--snapshot", pinned["snapshot"])
+
+    @task
+    def build_index(planned: dict[str, Any], pinned: dict[str, Any]) -> dict[str, Any]:
+        return atelier("index", "build", "--snapshot", pinned["snapshot"], "--run-id", planned["run_id"])
+
+    @task
+    def judge_index(built: dict[str, Any]) -> dict[str, Any]:
+        return atelier("index", "evaluate", built["version"])
+
+    @task
+    def publish_index(built: dict[str, Any]) -> dict[str, Any]:
+        return atelier("index", "publish", built["version"])
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)  # a night that went wrong needs its report most
+    def report(planned: dict[str, Any]) -> dict[str, Any]:
+        return atelier("report", "--run", planned["run_id"])
+
+    @task
+    def finish() -> None:
+        """Without a last task behind both, a run whose publishing failed would count as a success."""
+
+    planned = plan()
+    enriched = enrich.partial(planned=planned).expand(part=parts(planned))
+    pinned = snapshot(planned)
+    checked = check(pinned)
+    built = build_index(planned, pinned)
+    published = publish_index(built)
+    enriched >> pinned
+    checked >> built
+    built >> judge_index(built) >> published
+    reported = report(planned)
+    published >> reported
+    [published, reported] >> finish()
+
+
+catalog_enrichment()

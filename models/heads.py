@@ -1,0 +1,160 @@
+"""Heads: one linear layer on the backbone's feature that answers one attribute, and may abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.cards import Card
+from models.errors import CardError, DataError
+from models.weights import load_tensors
+
+Kind = Literal["single", "multi"]
+ABSTAIN = "abstain"
+"""Name of a single-label head's threshold in its card: below it the label is None."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a head says of one garment.
+
+    Args:
+        label: the answer; None where the head abstains.
+        score: calibrated probability of `best`, in [0, 1], also where the head abstains.
+        best: the most probable label, whatever its probability.
+        extra: further answers of a multi-label head, best first.
+    """
+
+    label: str | None
+    score: float
+    best: str
+    extra: tuple[Answer, ...] = ()
+
+
+class Head(nn.Module):
+    """Standardize, one linear layer, divide by the temperature.
+
+    Args:
+        dim: length of the input: the feature and, after it, the extra inputs.
+        classes: number of labels.
+        extra_inputs: names and lengths of inputs besides the feature, such as a measured color histogram; the caller
+            hands them in, in this order.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    temperature: torch.Tensor
+
+    def __init__(self, dim: int, classes: int, extra_inputs: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.extra_inputs = dict(extra_inputs or {})
+        self.linear = nn.Linear(dim, classes)
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Calibrated logits: (N, dim) float32 to (N, classes)."""
+        return self.linear((x - self.mean) / self.std) / self.temperature
+
+    def standardize_like(self, x: torch.Tensor) -> None:
+        """Take mean and spread of the training inputs (N, dim); constant columns keep spread 1."""
+        std, mean = torch.std_mean(x, dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+
+class LoadedHead:
+    """A head with its card: features in, answers out."""
+
+    def __init__(self, card: Card, module: Head) -> None:
+        self.card = card
+        self.module = module.eval().requires_grad_(requires_grad=False)
+        self.labels = card.labels
+        self.kind: Kind = card.options.get("kind", "single")
+        self.extra_inputs = tuple(module.extra_inputs)
+
+    def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(N, dim) float32 to (N, classes); rows sum to 1 for a single-label head."""
+        logits = self.module(inputs)
+        return F.softmax(logits, dim=1) if self.kind == "single" else torch.sigmoid(logits)
+
+    def answers(self, probabilities: np.ndarray) -> list[Answer]:
+        """One answer a row of probabilities float32 (N, classes)."""
+        return [self._one(row) if self.kind == "single" else self._many(row) for row in probabilities]
+
+    def _one(self, row: np.ndarray) -> Answer:
+        best = int(row.argmax())
+        score = float(row[best])
+        label = self.labels[best]
+        return Answer(label if score >= self.card.thresholds.get(ABSTAIN, 0.0) else None, score, label)
+
+    def _many(self, row: np.ndarray) -> Answer:
+        order = np.argsort(-row, kind="stable")
+        said = [
+            Answer(self.labels[i], float(row[i]), self.labels[i])
+            for i in order
+            if row[i] >= self.card.thresholds.get(self.labels[i], 0.5)
+        ]
+        best = int(order[0])
+        if not said:
+            return Answer(None, float(row[best]), self.labels[best])
+        return Answer(said[0].label, said[0].score, said[0].best, tuple(said[1:]))
+
+
+def join_inputs(features: torch.Tensor, head: LoadedHead, extra: Mapping[str, np.ndarray]) -> torch.Tensor:
+    """The head's input: features (N, D) and, beside them, the extra inputs it asks for.
+
+    Raises:
+        DataError: an extra input is not there or has the wrong shape.
+    """
+    if not head.extra_inputs:
+        return features
+    parts = [features]
+    for name in head.extra_inputs:
+        length = head.module.extra_inputs[name]
+        if name not in extra:
+            raise DataError(f"head {head.card.name!r} needs the input {name!r}, which was not handed in")
+        values = torch.as_tensor(np.asarray(extra[name], np.float32), device=features.device)
+        if values.shape != (len(features), length):
+            raise DataError(f"input {name!r} has the shape {tuple(values.shape)}, not {(len(features), length)}")
+        parts.append(values)
+    return torch.cat(parts, dim=1)
+
+
+def load_head(card: Card, folder: Path, device: str, dim: int) -> LoadedHead:
+    """Load a head that reads features of length `dim`.
+
+    Raises:
+        CardError: weights missing or altered, or made for another backbone or other labels.
+    """
+    if card.architecture != "linear":
+        raise CardError(f"unknown head {card.architecture!r} in card {card.name!r}; there is: linear")
+    tensors = load_tensors(card, folder)
+    extra = {name: int(length) for name, length in dict(card.options.get("extra_inputs", {})).items()}
+    module = Head(dim + sum(extra.values()), len(card.labels), extra)
+    try:
+        module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise CardError(
+            f"head {card.name!r} does not fit a backbone of {dim} numbers and its labels: {error}"
+        ) from None
+    return LoadedHead(card, module.to(device))
+
+
+def head_tensors(module: Head) -> dict[str, torch.Tensor]:
+    """What a head's safetensors file holds: the matrix in float16, the rest in float32."""
+    tensors = module.state_dict()
+    return {name: tensor.half() if name == "linear.weight" else tensor for name, tensor in tensors.items()}
+
+
+def labels_of(answer: Answer) -> Sequence[str]:
+    """All labels an answer gives, best first; empty where the head abstained."""
+    return [a.label for a in (answer, *answer.extra) if a.label is not None]

@@ -29,10 +29,19 @@ class Column:
     unit: str = ""
     nullable: bool = False
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Smallest and largest value allowed, both included, by the unit; None for no bounds."""
+        return (0.0, 1.0) if self.unit in {"probability", "fraction", "0 to 1"} else None
+
 
 @dataclass(frozen=True)
 class Table:
-    """One table: `key` is unique among the rows that count; `batched` rows carry a batch_id that replaces itself."""
+    """One table: `key` is unique among the rows that count; `batched` rows carry a batch_id that replaces itself.
+
+    `ledgered` rows count only when their batch_id is in `images`: what a killed batch left behind is not there.
+    A column that is added to a table later has to be nullable: older versions are read with nulls in its place.
+    """
 
     name: str
     description: str
@@ -40,11 +49,17 @@ class Table:
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
     batched: bool = True
+    ledgered: bool = False
 
     @property
     def arrow_schema(self) -> pa.Schema:
         """The columns as a pyarrow schema, nullability included."""
         return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    @property
+    def column(self) -> dict[str, Column]:
+        """The columns by name."""
+        return {c.name: c for c in self.columns}
 
 
 def _head_columns(of: str) -> tuple[Column, ...]:
@@ -90,7 +105,7 @@ _OF_IMAGE = (
     Column("image_key", pa.string(), "key of the photo under the catalog root"),
     Column("etag", pa.string(), "version of the photo's bytes, as the object store names it"),
     Column("release_id", pa.string(), "release whose models made this row"),
-    Column("batch_id", pa.string(), "batch that wrote this row; a row counts only when its batch is in `images`"),
+    Column("batch_id", pa.string(), "batch that wrote this row: hash of the release, the keys and the etags in it"),
 )
 _RUN = Column("run_id", pa.string(), "run that wrote this row")
 
@@ -183,6 +198,7 @@ GARMENTS = Table(
         *_head_columns("garment"),
     ),
     partition_by=("release_id",),
+    ledgered=True,
 )
 
 EMBEDDINGS = Table(
@@ -199,6 +215,7 @@ EMBEDDINGS = Table(
         Column("vector", pa.binary(), "L2-normalized feature, little-endian float16, dim numbers"),
     ),
     partition_by=("release_id",),
+    ledgered=True,
 )
 
 VARIANTS = Table(
@@ -224,11 +241,13 @@ VARIANTS = Table(
         Column("synthetic", pa.bool_(), "always true"),
     ),
     partition_by=("release_id",),
+    ledgered=True,
 )
 
 QUARANTINE = Table(
     "quarantine",
-    "Events: one row each time a photo version could not be enriched or was re-admitted; the newest counts.",
+    "Events: one row each time a photo version could not be enriched or was re-admitted; the newest of a photo "
+    "version counts, whether or not its batch is in `images` (a batch of rejects alone leaves nothing there).",
     ("image_key", "etag", "batch_id"),
     (
         *_OF_IMAGE,

@@ -1,0 +1,165 @@
+"""One Delta table in a folder or under an S3 prefix: create, evolve, load at a version, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+import pyarrow.fs as pa_fs
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from pipeline.errors import InputError
+from pipeline.tables.faults import means_absent, translated
+from pipeline.tables.schema import Table
+
+EVOLVED = "atelier.evolved"
+"""Table property: columns were added after the first write, so that older files lack some."""
+
+FILE_BYTES = 256 * 2**20
+"""Data files are cut at this size."""
+
+ROW_GROUP_ROWS = 128 * 1024
+"""Rows a row group: small enough that readers of one key range skip most of a large file."""
+
+_STATISTICS = ("image_key", "batch_id", "product_id")
+
+
+@dataclass(frozen=True)
+class DeltaFolder:
+    """Where a declared table lies; holds no state, so that threads and processes may share it.
+
+    `options` gives what the library needs to reach `uri`, asked anew each time because credentials expire.
+    """
+
+    table: Table
+    uri: str
+    options: Callable[[], dict[str, str]]
+
+    def load(self, version: int | None = None) -> DeltaTable | None:
+        """The table at `version` (None: the newest); None where it was never created.
+
+        Raises:
+            InputError: there is no such version (any more).
+        """
+        with translated(self.table.name, self.uri):
+            try:
+                return DeltaTable(self.uri, version=version, storage_options=self.options())
+            except TableNotFoundError as error:
+                if means_absent(error):
+                    return None
+                raise
+            except DeltaError as error:
+                if version is not None and "LogSegment" in str(error):
+                    raise InputError(f"table {self.table.name} has no version {version}") from error
+                raise
+
+    def load_or_create(self) -> DeltaTable:
+        """The newest version with all declared columns, made or widened first where needed."""
+        loaded = self.load()
+        if loaded is None:
+            return self._create()
+        present = {field.name: field.type for field in pa.schema(loaded.schema().to_arrow())}
+        self._refuse_other_columns(present)
+        missing = [f for f in self.table.arrow_schema if f.name not in present]
+        return self._widen(loaded, missing) if missing else loaded
+
+    def replace(
+        self, delta: DeltaTable, rows: pa.Table | pa.RecordBatchReader, predicate: str | None, *, rebase: bool = True
+    ) -> int:
+        """Commit `rows` in place of those that match `predicate` (None: of all); returns the new version.
+
+        Args:
+            delta: the version this write rests on.
+            rows: may be empty.
+            predicate: SQL; every new row has to match it too.
+            rebase: whether the commit may land behind commits made since `delta` that touch no row of `predicate`.
+                False is a compare-and-swap on the version: any commit since then makes this one fail.
+
+        Raises:
+            StaleError: another commit came first.
+        """
+        retries = None if rebase else 0
+        with translated(self.table.name, self.uri):
+            write_deltalake(
+                delta,
+                rows,
+                mode="overwrite",
+                predicate=predicate,
+                target_file_size=FILE_BYTES,
+                writer_properties=writer_properties(self.table),
+                commit_properties=CommitProperties(max_commit_retries=retries),
+            )
+            return delta.version()
+
+    def dataset(self, delta: DeltaTable, pruning: str | None = None) -> pa_dataset.Dataset:
+        """The files of `delta` that may hold rows matching `pruning` (SQL on statistics), as a lazy Arrow data set."""
+        with translated(self.table.name, self.uri):
+            return delta.to_pyarrow_dataset(filesystem=self._filesystem(), file_pruning_predicate=pruning)
+
+    def _filesystem(self) -> pa_fs.FileSystem | None:
+        """Arrow's own file system where the files are local: the library's goes through Python for every read."""
+        if "://" in self.uri:
+            return None
+        return pa_fs.SubTreeFileSystem(self.uri, pa_fs.LocalFileSystem())
+
+    def _create(self) -> DeltaTable:
+        with translated(self.table.name, self.uri):
+            try:
+                return DeltaTable.create(
+                    self.uri,
+                    self.table.arrow_schema,
+                    mode="error",
+                    partition_by=list(self.table.partition_by),
+                    name=self.table.name,
+                    description=self.table.description,
+                    configuration=_configuration(self.table),
+                    storage_options=self.options(),
+                )
+            except DeltaError:
+                loaded = self.load()  # another process may have been quicker
+                if loaded is None:
+                    raise
+                return loaded
+
+    def _refuse_other_columns(self, present: dict[str, pa.DataType]) -> None:
+        declared = self.table.column
+        for name, kind in present.items():
+            where = f"table {self.table.name} at {self.uri}, column {name}"
+            if name not in declared:
+                raise InputError(f"{where}: was written by a newer Atelier, which this one must not overwrite")
+            if kind != declared[name].type:
+                raise InputError(f"{where}: is stored as {kind}, declared is {declared[name].type}")
+
+    def _widen(self, delta: DeltaTable, missing: list[pa.Field]) -> DeltaTable:
+        """Add columns that were declared after the table was made; a change of the log only."""
+        for field in missing:
+            if not field.nullable:
+                raise InputError(f"table {self.table.name}, column {field.name}: added later, so it must be nullable")
+        with translated(self.table.name, self.uri):
+            delta.alter.set_table_properties({EVOLVED: "true"}, raise_if_not_exists=False)
+            delta.alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
+        return delta
+
+
+def writer_properties(table: Table) -> WriterProperties:
+    """How the table's files are written: zstd; but a table with vectors uncompressed (float16 noise does not shrink).
+
+    The library sets the compression for all columns of a file alike, which is why vectors have a table of their own.
+    """
+    vectors = [c.name for c in table.columns if pa.types.is_binary(c.type)]
+    plain = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+    return WriterProperties(
+        compression="UNCOMPRESSED" if vectors else "ZSTD",
+        compression_level=None if vectors else 3,
+        max_row_group_size=ROW_GROUP_ROWS,
+        column_properties=dict.fromkeys(vectors, plain) if vectors else None,
+    )
+
+
+def _configuration(table: Table) -> dict[str, str | None]:
+    """Statistics in the log only for columns that prune files; old log entries stay, snapshots name them."""
+    indexed = [name for name in _STATISTICS if name in table.column]
+    return {"delta.dataSkippingStatsColumns": ",".join(indexed), "delta.enableExpiredLogCleanup": "false"}

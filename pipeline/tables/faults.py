@@ -1,0 +1,69 @@
+"""From what the Delta library raises to errors that say who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from pipeline.errors import AtelierError, InputError, SettingError, StaleError, TransientError
+
+# The library puts the cause into its message only, as text of Rust's error kinds, of errno, or of the S3 answer.
+_FULL = ("StorageFull", "No space left", "QuotaExceeded", "quota exceeded", "FileTooLarge")
+_DENIED = (
+    "PermissionDenied",
+    "Permission denied",
+    "ReadOnlyFilesystem",
+    "Read-only file system",
+    "NotADirectory",
+    "Could not create local directory",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "Unauthorized",
+    "Forbidden",
+    "403",
+    "CredentialsNotLoaded",
+    "NoSuchBucket",
+)
+
+
+@contextmanager
+def translated(table: str, uri: str) -> Iterator[None]:
+    """Run a block that uses the Delta library on one table; its errors come out as those of `pipeline.errors`.
+
+    Raises:
+        StaleError: a commit lost against others, or the table appeared meanwhile.
+        SettingError: `warehouse.uri` can't be written or read with these rights.
+        TransientError: the disk is full, or the storage does not answer.
+    """
+    try:
+        yield
+    except AtelierError:
+        raise
+    except CommitFailedError as error:
+        raise StaleError(f"table {table}: another writer committed first ({_first_line(error)})") from error
+    except (DeltaError, OSError) as error:
+        raise _named(table, uri, error) from error
+
+
+def means_absent(error: TableNotFoundError) -> bool:
+    """Whether the table was simply never created; the library raises the same class where it may not look."""
+    text = str(error)
+    return "NotFound" in text or "No files in log segment" in text or "Not a Delta table" in text
+
+
+def _named(table: str, uri: str, error: Exception) -> AtelierError:
+    text = str(error)
+    if any(sign in text for sign in _FULL):
+        return TransientError(f"table {table}: no space left at warehouse.uri ({uri}); nothing was committed")
+    if any(sign in text for sign in _DENIED):
+        return SettingError(f"table {table}: warehouse.uri ({uri}) can't be used: {_first_line(error)}")
+    if isinstance(error, OSError):
+        return TransientError(f"table {table}: warehouse.uri ({uri}) does not answer: {_first_line(error)}")
+    return InputError(f"table {table} at {uri}: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,1 @@
+"""Boxes of garments: readers for the usual formats, the check of every box, geometry, words to garment groups."""

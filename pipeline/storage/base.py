@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import InputError, SettingError, TransientError
+
+log = logging.getLogger("atelier")
 
 MAX_KEY_BYTES = 1024
 """The longest key S3 takes; a local folder takes no longer one, so that data can move between them."""
@@ -73,8 +76,10 @@ class ObjectStore(Protocol):
     def list(self, prefix: str = "", start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key begins with `prefix` and sorts behind `start_after`, lazily.
 
-        Ordered by the bytes of the key in UTF-8. `prefix` need not end at a `/`. A local folder that does not exist
-        yet lists as empty (it is made by the first put); use `check` where it has to exist.
+        Ordered by the bytes of the key in UTF-8, as S3 has it. Some S3-protocol servers (SeaweedFS) go folder by
+        folder instead: rely on the order, and on `start_after`, only among the objects of one folder. `prefix` need
+        not end at a `/`. A local folder that does not exist yet lists as empty (it is made by the first put); use
+        `check` where it has to exist.
         """
         ...
 
@@ -136,6 +141,26 @@ class ObjectStore(Protocol):
         ...
 
 
+class Skipped:
+    """Counts what a listing has to leave out, so that nothing is left out in silence."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._count = 0
+        self._example = ""
+
+    def add(self, key: str) -> None:
+        """Count one object or file."""
+        self._count += 1
+        self._example = self._example or key
+
+    def report(self) -> None:
+        """Warn of them with one example, once the listing is through."""
+        if self._count:
+            why = "links to folders or out of the root, names that are not UTF-8, `..` or `//` in the key"
+            log.warning("%s: %d entries left out (%s), such as %r", self._uri, self._count, why, self._example)
+
+
 def check_key(key: str) -> str:
     """Return `key` if it may name an object, whoever it came from.
 
@@ -144,7 +169,7 @@ def check_key(key: str) -> str:
     Raises:
         InputError: it may not; the message says why.
     """
-    problem = _problem_of(key)
+    problem = key_problem(key)
     if problem:
         raise InputError(f"the key {key[:200]!r} can't be used: {problem}")
     return key
@@ -157,7 +182,8 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def _problem_of(key: str) -> str:
+def key_problem(key: str) -> str:
+    """Why `key` is not allowed, in words; empty where it is."""
     try:
         length = len(key.encode())
     except UnicodeEncodeError:

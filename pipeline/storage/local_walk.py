@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.storage.base import RESERVED_PREFIX
-
-log = logging.getLogger(__name__)
+from pipeline.storage.base import MAX_KEY_BYTES, RESERVED_PREFIX, Skipped
 
 RUN = 200_000
 """Names sorted in memory at once; a folder with more is sorted in runs on disk."""
@@ -26,36 +23,15 @@ def walk(root: Path, prefix: str, start_after: str) -> Iterator[tuple[str, os.st
     Ordered by the bytes of the whole key: a folder `a` sorts as `a/`, behind `a.jpg`. Links to folders and links out
     of the root are left out, and so are names that are not UTF-8; a warning says how many.
     """
-    skipped = _Skipped()
+    skipped = Skipped(str(root))
     deepest = prefix.rpartition("/")[0].encode()
     start = deepest + b"/" if deepest else b""
     yield from _folder(os.fsencode(root), start, prefix.encode(), start_after.encode(), skipped)
-    skipped.report(root)
-
-
-class _Skipped:
-    """Counts what a listing leaves out, so that nothing is left out in silence."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.example = b""
-
-    def add(self, path: bytes) -> None:
-        self.count += 1
-        self.example = self.example or path
-
-    def report(self, root: Path) -> None:
-        if self.count:
-            log.warning(
-                "%s: %d entries left out (links to folders or out of the root, names that are not UTF-8), such as %r",
-                root,
-                self.count,
-                self.example,
-            )
+    skipped.report()
 
 
 def _folder(
-    root: bytes, start: bytes, prefix: bytes, after: bytes, skipped: _Skipped
+    root: bytes, start: bytes, prefix: bytes, after: bytes, skipped: Skipped
 ) -> Iterator[tuple[str, os.stat_result]]:
     """The files of one folder and those below it; `start` is its key with a `/` at the end, or empty."""
     folder = os.path.join(root, start) if start else root
@@ -65,6 +41,8 @@ def _folder(
             inside = key.startswith(prefix) or prefix.startswith(key)
             if inside and (key > after or after.startswith(key)):
                 yield from _folder(root, key, prefix, after, skipped)
+        elif len(key) > MAX_KEY_BYTES:
+            skipped.add(key.decode())
         elif key > after and key.startswith(prefix):
             try:
                 yield key.decode(), os.stat(os.path.join(root, key))
@@ -72,7 +50,7 @@ def _folder(
                 continue
 
 
-def _sorted_names(folder: bytes, skipped: _Skipped, root: bytes) -> Iterator[bytes]:
+def _sorted_names(folder: bytes, skipped: Skipped, root: bytes) -> Iterator[bytes]:
     """Names of regular files and, with a `/` behind, of folders; sorted."""
     try:
         entries = os.scandir(folder)
@@ -88,13 +66,13 @@ def _sorted_names(folder: bytes, skipped: _Skipped, root: bytes) -> Iterator[byt
             yield from heapq.merge(first, *_runs_on_disk(names, file))
 
 
-def _names(entries: Iterator[os.DirEntry[bytes]], skipped: _Skipped, root: bytes) -> Iterator[bytes]:
+def _names(entries: Iterator[os.DirEntry[bytes]], skipped: Skipped, root: bytes) -> Iterator[bytes]:
     reserved = RESERVED_PREFIX.encode()
     for entry in entries:
         if entry.name.startswith(reserved):
             continue
         if not _is_utf8(entry.name) or (entry.is_symlink() and not _links_to_file_inside(entry, root)):
-            skipped.add(entry.path)
+            skipped.add(os.fsdecode(entry.path))
         elif entry.is_dir(follow_symlinks=False):
             yield entry.name + b"/"
         elif entry.is_file():

@@ -119,6 +119,14 @@ class IndexSettings(Section):
     exact_below: int = Field(50_000, ge=1, description="shards with fewer vectors are searched exactly")
     held_out: int = Field(500, ge=1, description="queries held out of the index to judge it, at the most")
     min_recall: float = Field(0.95, ge=0, le=1, description="recall@10 an index needs to be published")
+    min_shard_recall: float = Field(
+        0.90, ge=0, le=1, description="recall@10 that every shard and filter needs for an index to be published"
+    )
+    target_recall: float = Field(
+        0.98, ge=0, le=1, description="recall@10 that shards are tuned to; higher is slower to search"
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of building and searching; 0 = one a core")
+    cache: str = Field("var/cache/index", description="local folder for shard files of an index that lies on S3")
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
 

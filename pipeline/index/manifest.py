@@ -1,0 +1,144 @@
+"""What an index version says of itself (`manifest.json`) and what is live (`CURRENT.json`)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import InputError
+from pipeline.index.choose import Codec
+
+FORMAT = 1
+POINTER_KEY = "CURRENT.json"
+
+
+class Record(BaseModel):
+    """A frozen JSON document that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> bytes:
+        """The document, indented for people."""
+        return self.model_dump_json(indent=1).encode()
+
+
+class FileEntry(Record):
+    """One file of an index; `key` is relative to the index root and may lie in an older version's folder."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+class Recall(Record):
+    """Share of the true k nearest that were found, averaged over `queries` held-out queries."""
+
+    queries: int
+    at_1: float
+    at_10: float
+    at_100: float
+
+
+class Judgement(Record):
+    """How an index did on held-out queries against exact search over the table's vectors."""
+
+    overall: Recall
+    shards: dict[str, Recall] = Field(description="queries of a shard searched in that shard alone")
+    filtered: dict[str, Recall] = Field(description="where= the query's own value of the column")
+    latency_ms: dict[str, float] = Field(description="p50, p95, p99 of single queries over all shards, one thread")
+    seconds: float
+
+
+class ShardEntry(Record):
+    """One shard: its file holds `rows` vectors numbered from 0, the rows `first` to `first + rows` of ids.parquet."""
+
+    name: str
+    group: str
+    index_type: str
+    codec: Codec
+    lists: int
+    rerank: int
+    probes: int
+    rows: int
+    live: int
+    first: int
+    trained_rows: int
+    file: FileEntry
+    vectors: FileEntry | None = None
+
+
+class Manifest(Record):
+    """Everything about one index version; written last, so a folder without it is no version."""
+
+    format: int = FORMAT
+    version: str
+    inputs: str = Field(description="hash of what it was built from: two builds of the same have the same")
+    snapshot: int
+    table_versions: dict[str, int | None]
+    release_id: str
+    feature_id: str
+    dim: int
+    metric: str = "inner_product"
+    kinds: tuple[str, ...]
+    vectors: int = Field(description="vectors that can be found")
+    products: int
+    bytes: int
+    ids: FileEntry
+    shards: tuple[ShardEntry, ...]
+    judgement: Judgement | None
+    built_on: str | None = Field(None, description="version whose unchanged shard files are used")
+    device: str = "cpu"
+    notes: tuple[str, ...] = ()
+    build_seconds: float
+    built_at: datetime
+
+    @property
+    def key(self) -> str:
+        """Where this document lies, under the index root."""
+        return manifest_key(self.version)
+
+    @property
+    def files(self) -> list[FileEntry]:
+        """Every file this version rests on, those of older versions included."""
+        files = [self.ids]
+        for shard in self.shards:
+            files += [shard.file] + ([shard.vectors] if shard.vectors else [])
+        return files
+
+
+class Pointer(Record):
+    """`CURRENT.json`: the version that is live. `sequence` grows by one with every publish and rollback."""
+
+    version: str
+    manifest_sha256: str
+    sequence: int
+    previous: str | None
+    snapshot: int
+    published_at: datetime
+
+
+def manifest_key(version: str) -> str:
+    """Key of a version's manifest under the index root."""
+    return f"versions/{version}/manifest.json"
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        InputError: it is not one, or of a later format; the message names `where`.
+    """
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise InputError(f"{where} is not an index manifest: {error.errors()[0]['msg']}") from None
+    if manifest.format != FORMAT:
+        raise InputError(f"{where} has format {manifest.format}, this program reads {FORMAT}: update Atelier")
+    return manifest
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal digest."""
+    return hashlib.sha256(data).hexdigest()

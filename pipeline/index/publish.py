@@ -1,0 +1,154 @@
+"""What is live: one pointer, replaced by compare-and-swap; going back; removing what nobody needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import InputError, StaleError
+from pipeline.index.gallery import load_manifest, read_pointer
+from pipeline.index.judge import gate
+from pipeline.index.manifest import POINTER_KEY, Manifest, Pointer, manifest_key, sha256_of
+from pipeline.settings import IndexSettings
+from pipeline.storage.base import ObjectMissing, ObjectStore
+
+UNFINISHED_FOR = timedelta(days=1)
+"""A version folder without a manifest is somebody's build until its files are this old."""
+_VERSION = re.compile(r"versions/(\d{8}-[0-9a-f]{12})/manifest\.json")
+
+
+def versions(store: ObjectStore) -> list[str]:
+    """Finished versions, oldest snapshot first; of one snapshot in the order they were built."""
+    found = []
+    for info in store.list("versions/"):
+        match = _VERSION.fullmatch(info.key)
+        if match:
+            found.append((match[1][:8], info.modified, match[1]))
+    return [version for _, _, version in sorted(found)]
+
+
+def newest(store: ObjectStore) -> str:
+    """The version built last from the newest snapshot.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = versions(store)
+    if not found:
+        raise InputError(f"{store.uri} holds no index version: run `atelier index build`")
+    return found[-1]
+
+
+def publish(store: ObjectStore, settings: IndexSettings, version: str | None = None) -> Pointer:
+    """Make a version live (the newest, if none is named), if it passes the gate and is not older than what is live.
+
+    Publishing what is live already changes nothing.
+
+    Raises:
+        GateError: its recall is too low.
+        InputError: there is no such version, or a file of it is missing.
+        StaleError: what is live comes from a newer snapshot, or somebody published meanwhile.
+    """
+    manifest = load_manifest(store, version or newest(store))
+    gate(manifest, settings)
+    pointer, etag = read_pointer(store)
+    if pointer is not None and pointer.version == manifest.version:
+        return pointer
+    if pointer is not None and pointer.snapshot > manifest.snapshot:
+        raise StaleError(
+            f"index {manifest.version} is of snapshot {manifest.snapshot}, live is {pointer.version} of snapshot "
+            f"{pointer.snapshot}: to go back, use `atelier index rollback {manifest.version}`"
+        )
+    return _swap(store, manifest, pointer, etag)
+
+
+def rollback(store: ObjectStore, version: str | None = None) -> Pointer:
+    """Make an earlier version live: the one named, else the one that was live before.
+
+    Raises:
+        InputError: nothing is published, nothing was live before, or the version is incomplete.
+        StaleError: somebody published meanwhile.
+    """
+    pointer, etag = read_pointer(store)
+    if pointer is None:
+        raise InputError(f"no index is published under {store.uri}: there is nothing to go back from")
+    version = version or pointer.previous
+    if version is None:
+        raise InputError(f"index {pointer.version} is the first that was published: there is nothing to go back to")
+    manifest = load_manifest(store, version)
+    return pointer if version == pointer.version else _swap(store, manifest, pointer, etag)
+
+
+def _swap(store: ObjectStore, manifest: Manifest, pointer: Pointer | None, etag: str | None) -> Pointer:
+    check_files(store, manifest)
+    new = Pointer(
+        version=manifest.version,
+        manifest_sha256=sha256_of(store.get(manifest.key).data),
+        sequence=pointer.sequence + 1 if pointer else 1,
+        previous=pointer.version if pointer else None,
+        snapshot=manifest.snapshot,
+        published_at=datetime.now(UTC),
+    )
+    try:
+        store.put_if(POINTER_KEY, new.to_json(), etag=etag)
+    except StaleError:
+        raise StaleError(f"somebody else published while index {manifest.version} was about to be") from None
+    return new
+
+
+def check_files(store: ObjectStore, manifest: Manifest) -> None:
+    """Raise `InputError` unless every file of a version is there in its size; checksums are compared by readers."""
+    for entry in manifest.files:
+        info = store.head(entry.key)
+        if info is None or info.size != entry.bytes:
+            state = "is missing" if info is None else f"has {info.size} bytes instead of {entry.bytes}"
+            raise InputError(f"index {manifest.version} can't go live: {store.uri}/{entry.key} {state}; build it again")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What gc removes (or would remove): versions, keys of files, and their bytes."""
+
+    versions: tuple[str, ...]
+    keys: tuple[str, ...]
+    bytes: int
+
+
+def collect_garbage(store: ObjectStore, keep_versions: int, *, dry_run: bool = False) -> Garbage:
+    """Remove versions beyond the newest `keep_versions` that are neither live nor what a rollback goes back to.
+
+    Files of a removed version stay as long as a version that is kept uses them. Of a version the manifest goes
+    first, so that one half removed is no version.
+    """
+    pointer, _ = read_pointer(store)
+    everything = versions(store)
+    kept = set(everything[-keep_versions:]) if keep_versions else set()
+    if pointer is not None:
+        kept |= {version for version in (pointer.version, pointer.previous) if version in everything}
+    gone = [version for version in everything if version not in kept]
+    used = _used(store, kept)
+    now = datetime.now(UTC)
+    doomed: dict[str, int] = {}
+    for info in store.list("versions/"):
+        version = info.key.split("/")[1]
+        unfinished = version not in everything and now - info.modified > UNFINISHED_FOR
+        if info.key not in used and (version in gone or unfinished):
+            doomed[info.key] = info.size
+    keys = sorted(doomed, key=lambda key: (not key.endswith("/manifest.json"), key))
+    if not dry_run:
+        for key in keys:
+            store.delete(key)
+    return Garbage(tuple(gone), tuple(keys), sum(doomed.values()))
+
+
+def _used(store: ObjectStore, kept: Iterable[str]) -> set[str]:
+    used = set()
+    for version in kept:
+        try:
+            manifest = load_manifest(store, version)
+        except ObjectMissing:
+            continue
+        used |= {manifest_key(version), *(entry.key for entry in manifest.files)}
+    return used

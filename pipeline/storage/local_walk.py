@@ -1,6 +1,6 @@
 """Files under a folder in the order of their keys, without holding them all."""
 
-# ruff: noqa: PTH116, PTH118 - names are bytes here, because that is their order; Path knows text only
+# ruff: noqa: PTH113, PTH116, PTH118 - names are bytes here, because that is their order; Path knows text only
 from __future__ import annotations
 
 import heapq
@@ -89,7 +89,7 @@ def _is_utf8(name: bytes) -> bool:
 
 def _links_to_file_inside(entry: os.DirEntry[bytes], root: bytes) -> bool:
     target = os.path.realpath(entry.path)
-    return entry.is_file() and target.startswith(os.path.join(root, b""))
+    return os.path.isfile(target) and target.startswith(os.path.join(root, b""))
 
 
 def _runs_on_disk(names: Iterator[bytes], file: BinaryIO) -> list[Iterator[bytes]]:

@@ -13,8 +13,8 @@ from threading import Barrier
 from pipeline.errors import InputError, SettingError, StaleError
 from pipeline.storage.base import ObjectStore
 
-WRITERS = 12
-ROUNDS = 4
+WRITERS = 8
+ROUNDS = 3
 VERDICT = "probes/conditional_put.json"
 
 
@@ -37,7 +37,7 @@ def ensure_conditional_put(store: ObjectStore, endpoint_url: str | None = None) 
 def probe_conditional_put(store: ObjectStore) -> None:
     """Race conditional puts against each other and check that exactly one of each race wins.
 
-    Takes about a hundred small requests and leaves nothing behind.
+    Takes some thirty small requests and leaves nothing behind.
 
     Raises:
         SettingError: the store let several win, none, or a stale one.

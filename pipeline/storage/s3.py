@@ -43,8 +43,9 @@ class S3Store:
     """Objects of one bucket under one prefix. See `ObjectStore` for what each method promises."""
 
     def __init__(self, uri: str, settings: S3Settings, setting: str = "the storage location") -> None:
-        self.uri = uri.rstrip("/")
-        self.bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
+        path = uri.removeprefix("s3://").strip("/")
+        self.uri = f"s3://{path}"
+        self.bucket, _, prefix = path.partition("/")
         if not self.bucket:
             raise SettingError(f"{setting} is {uri!r}: it names no bucket (s3://bucket/prefix)")
         self.prefix = check_key(prefix) + "/" if prefix else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
@@ -19,6 +21,10 @@ Image.MAX_IMAGE_PIXELS = None
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Pillow warns about odd metadata, which says nothing about the pixels.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_LARGE_PIXELS = 16_000_000
+_ONE_LARGE = threading.Lock()
+"""These formats are decoded at full size, at up to 12 bytes a pixel: large ones one after the other."""
 
 _PILLOW_NAME = {name: name.upper() for name in ("jpeg", "png", "webp", "gif", "tiff", "bmp", "avif")}
 _PLAIN = {"1", "L", "P", "RGB", "RGBX", "YCbCr"}
@@ -57,12 +63,13 @@ def load_opened(image: Image.Image, data: bytes, name: str, limits: Limits) -> R
     width, height = image.size
     profile, mode = image.info.get("icc_profile"), image.mode
     try:
-        if name == "jpeg":
-            image.draft(None, working_size(width, height, side))
-        image.load()
-        if name == "tiff":  # Pillow turns TIFFs upright while loading
-            width, height = image.size
-        pixels = _rgb_on_white(image, coarse_factor(*image.size, side))
+        with _ONE_LARGE if width * height > _LARGE_PIXELS else nullcontext():
+            if name == "jpeg":
+                image.draft(None, working_size(width, height, side))
+            image.load()
+            if name == "tiff":  # Pillow turns TIFFs upright while loading
+                width, height = image.size
+            pixels = _rgb_on_white(image, coarse_factor(*image.size, side))
     except PhotoError:
         raise
     except Exception as error:  # noqa: BLE001 - see `_fault`

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -129,9 +128,8 @@ def to_srgb(pixels: np.ndarray, raw: Raw) -> np.ndarray:
     if transform is not None:
         source = pixels[..., 0] if transform.inputMode == "L" else pixels
         if (transform.inputMode == "L") <= raw.gray and (transform.inputMode == "CMYK") == (pixels.shape[2] == 4):
-            mode: Literal["L", "RGB", "CMYK"] = transform.inputMode
-            image = ImageCms.applyTransform(Image.frombytes(mode, source.shape[1::-1], source.tobytes()), transform)
-            return np.array(image)
+            read = Image.frombytes(transform.inputMode, source.shape[1::-1], source.tobytes())
+            return np.array(ImageCms.applyTransform(read, transform))
     if pixels.shape[2] == 4:
         return np.array(Image.frombytes("CMYK", pixels.shape[1::-1], pixels.tobytes()).convert("RGB"))
     return pixels

@@ -61,9 +61,7 @@ class LoadedDetector:
         self.judgement = judgement
         self.placement = placement
         self.batch_images = batch_images
-        network.nms_thresh = judgement.nms_iou
-        network.score_thresh = min(judgement.thresholds.values())
-        network.detections_per_img = max(100, judgement.max_garments)
+        self._least = min(judgement.thresholds.values())
         self._limits = torch.tensor([judgement.thresholds[group] for group in judgement.groups])
 
     @torch.inference_mode()
@@ -78,7 +76,7 @@ class LoadedDetector:
         found: list[Detections] = []
         for begin in range(0, len(images), self.batch_images):
             piece = images[begin : begin + self.batch_images]
-            raw = self.network.found(self._batch(piece))
+            raw = self.network.found(self._batch(piece), self._least, self.judgement.nms_iou)
             found += [self._judged(one, image) for one, image in zip(raw, piece, strict=False)]
         return found
 
@@ -118,7 +116,9 @@ def build_detector(card: Card, folder: Path) -> GarmentDetector:
         CardError: the card is not a detector's, or its backbone or weights can't be used.
     """
     if card.role != "detector" or card.architecture != ARCHITECTURE:
-        raise CardError(f"the card {card.name!r} is a {card.role} of {card.architecture!r}, not a {ARCHITECTURE} detector")
+        raise CardError(
+            f"the card {card.name!r} is a {card.role} of {card.architecture!r}, not a {ARCHITECTURE} detector"
+        )
     options = card.options
     if "backbone" not in options:
         raise CardError(f"the detector card {card.name!r} lacks options.backbone: the card file of its backbone")

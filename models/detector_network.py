@@ -130,12 +130,18 @@ class GarmentDetector(FCOS):
         return self.compute_loss(targets, self(pixels), [squares] * len(targets), counts)
 
     @torch.inference_mode()
-    def found(self, pixels: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+    def found(self, pixels: torch.Tensor, least_score: float, nms_iou: float) -> list[dict[str, torch.Tensor]]:
         """Boxes after non-maximum suppression a class, on the device of the pixels.
+
+        Args:
+            pixels: (N, 3, S, S) normalized.
+            least_score: boxes below it are dropped.
+            nms_iou: of two boxes of one class that overlap more than this the better one stays.
 
         Returns:
             N of {`boxes`: (n, 4) in pixels of the square, `scores`: (n,), `labels`: (n,)}, best first.
         """
+        self.score_thresh, self.nms_thresh = least_score, nms_iou
         size = pixels.shape[-1]
         squares, counts = self.cells(size, pixels.device)
         levels = {name: list(made.split(counts, dim=1)) for name, made in self(pixels).items()}

@@ -36,6 +36,7 @@ class BoxedImage:
         labels: n words of the source (`blouse`) or garment groups.
         width: of the photo in pixels; 0 where the source does not say.
         height: likewise.
+        owner: photos with the same one (a product, a person) look alike and stay together in a split; may be empty.
     """
 
     image: str
@@ -43,6 +44,7 @@ class BoxedImage:
     labels: tuple[str, ...]
     width: int = 0
     height: int = 0
+    owner: str = ""
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.labels), 4):
@@ -90,11 +92,14 @@ class BoxCollector:
     file: str
     problems: list[BoxProblem] = field(default_factory=list)
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _owners: dict[str, str] = field(default_factory=dict)
     _found: dict[str, list[tuple[tuple[float, float, float, float], str]]] = field(default_factory=dict)
 
-    def photo(self, image: str, width: int = 0, height: int = 0) -> None:
+    def photo(self, image: str, width: int = 0, height: int = 0, owner: str = "") -> None:
         """Note a photo, also one without any garment."""
         self._found.setdefault(image, [])
+        if owner:
+            self._owners[image] = owner
         if width and height:
             self._sizes[image] = (width, height)
 
@@ -119,4 +124,5 @@ class BoxCollector:
     def _images(self) -> Iterable[BoxedImage]:
         for image, found in self._found.items():
             boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
-            yield BoxedImage(image, boxes, tuple(label for _, label in found), *self._sizes.get(image, (0, 0)))
+            labels = tuple(label for _, label in found)
+            yield BoxedImage(image, boxes, labels, *self._sizes.get(image, (0, 0)), self._owners.get(image, ""))

@@ -1,4 +1,4 @@
-"""Plain tables of boxes: CSV (file, label, x1, y1, x2, y2, maybe w and h), and the truth of a demo catalog."""
+"""Plain tables of boxes: CSV (file, label, x1, y1, x2, y2, maybe w, h and owner), and the truth of a demo catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.boxes.annotations import BoxCollector, BoxSet
+from models.boxes.annotations import BoxCollector, BoxedImage, BoxSet
 from models.errors import DataError
 
 CSV_COLUMNS = ("file", "label", "x1", "y1", "x2", "y2")
@@ -46,7 +46,7 @@ def _add(row: dict[str, str | None], line: int, found: BoxCollector) -> None:
         return
     try:
         width, height = (int(float(row.get(name) or 0)) for name in ("w", "h"))
-        found.photo(image, width, height)
+        found.photo(image, width, height, (row.get("owner") or "").strip())
         if not any((row[name] or "").strip() for name in CSV_COLUMNS[1:]):
             return
         box = [float(row[name] or "") for name in CSV_COLUMNS[2:]]
@@ -61,16 +61,20 @@ def write_csv_boxes(found: BoxSet, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as lines:
         rows = csv.writer(lines)
-        rows.writerow([*CSV_COLUMNS, "w", "h"])
+        rows.writerow([*CSV_COLUMNS, "w", "h", "owner"])
         for image in found.images:
             for label, box in zip(image.labels, image.boxes.tolist(), strict=True):
-                rows.writerow([image.image, label, *(f"{value:.1f}" for value in box), image.width, image.height])
+                rows.writerow([image.image, label, *(f"{value:.1f}" for value in box), *_of_photo(image)])
             if not image.labels:
-                rows.writerow([image.image, "", "", "", "", "", image.width, image.height])
+                rows.writerow([image.image, "", "", "", "", "", *_of_photo(image)])
+
+
+def _of_photo(image: BoxedImage) -> tuple[int, int, str]:
+    return image.width, image.height, image.owner
 
 
 def read_truth(path: Path) -> BoxSet:
-    """Read `truth/boxes.parquet` of a demo catalog; photos without a box and sizes come from `images.parquet` beside it.
+    """Read `truth/boxes.parquet` of a demo catalog; photos without a box, and sizes, are in `images.parquet` beside it.
 
     Raises:
         DataError: no such file, not Parquet, or a column is missing.
@@ -78,8 +82,8 @@ def read_truth(path: Path) -> BoxSet:
     found = BoxCollector(str(path))
     beside = path.with_name("images.parquet")
     if beside.is_file():
-        for row in _rows(beside, ("image_key", "width", "height")):
-            found.photo(row["image_key"], row["width"], row["height"])
+        for row in _rows(beside, ("image_key", "product_id", "width", "height")):
+            found.photo(row["image_key"], row["width"], row["height"], str(row["product_id"]))
     for number, row in enumerate(_rows(path, TRUTH_COLUMNS), start=1):
         found.box(row["image_key"], row["group"] or "", [row[name] for name in TRUTH_COLUMNS[2:]], number)
     return found.result()

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from models.errors import ModelError
 from pipeline.cli import output
 from pipeline.errors import AtelierError
 
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 
 
-MODULES = ("settings_command",)
+MODULES = ("settings_command", "detect_commands")
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""
 
 
@@ -47,8 +48,8 @@ def main() -> None:
     register()
     try:
         app()
-    except AtelierError as error:
+    except (AtelierError, ModelError) as error:
         output.console.print(
             f"{type(error).__name__}: {error}", markup=False, style="red", highlight=False, soft_wrap=True
         )
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(getattr(error, "exit_code", 3)) from None

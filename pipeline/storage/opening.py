@@ -29,15 +29,20 @@ def open_store(uri: str, settings: Settings) -> ObjectStore:
 
 
 def storage_options(uri: str, settings: Settings) -> dict[str, str]:
-    """What the Delta library needs to reach `uri`: nothing locally; for S3 the endpoint and region.
+    """What the Delta library needs to reach `uri`: nothing locally; for S3 endpoint, region and the like.
 
-    Credentials are not in it: the library finds them the standard way, as boto3 does.
+    May hold credentials (see `delta_options`): never print it. Ask again for every table that is opened.
+
+    Raises:
+        StoreDenied: AWS_PROFILE names a profile that does not exist, or one whose credentials can't be had.
     """
     if not uri.startswith("s3://"):
         return {}
     from pipeline.storage.s3 import delta_options
+    from pipeline.storage.s3_faults import Place, s3_faults
 
-    return delta_options(settings.s3)
+    with s3_faults(Place(uri, "", _setting_of(uri, settings), settings.s3.endpoint_url), ""):
+        return delta_options(settings.s3)
 
 
 def _local_root(uri: str, setting: str) -> Path:

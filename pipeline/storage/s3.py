@@ -232,10 +232,24 @@ def _new_client(settings: S3Settings, timeout_s: float | None) -> S3Client:
     return boto3.Session().client("s3", endpoint_url=settings.endpoint_url, config=config)
 
 
+FOUND_BY_DELTA = {"env", "iam-role", "container-role", "assume-role-with-web-identity"}
+"""Ways to credentials, as botocore calls them, that the Delta library goes by itself (and renews)."""
+
+
 def delta_options(settings: S3Settings) -> dict[str, str]:
-    """Options of the Delta library that match the boto3 client: endpoint, region, conditional puts."""
-    options = {"AWS_REGION": boto3.Session().region_name or "us-east-1", "conditional_put": "etag"}
+    """Options of the Delta library that match the boto3 client: endpoint, region, conditional puts, credentials.
+
+    The library does not read profiles. So the credentials of one (also single sign-on, or a role assumed by it) are
+    handed over as they are now: ask again for every table that is opened, and never print the options.
+    """
+    session = boto3.Session()
+    options = {"AWS_REGION": session.region_name or "us-east-1", "conditional_put": "etag"}
     if settings.endpoint_url:
         options["AWS_ENDPOINT_URL"] = settings.endpoint_url
         options["AWS_ALLOW_HTTP"] = str(settings.endpoint_url.startswith("http://")).lower()
+    credentials = session.get_credentials()
+    if credentials and credentials.method not in FOUND_BY_DELTA:
+        now = credentials.get_frozen_credentials()
+        options |= {"AWS_ACCESS_KEY_ID": now.access_key or "", "AWS_SECRET_ACCESS_KEY": now.secret_key or ""}
+        options |= {"AWS_SESSION_TOKEN": now.token} if now.token else {}
     return options

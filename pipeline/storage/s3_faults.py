@@ -102,13 +102,15 @@ def _of_answer(error: ClientError, place: Place, key: str) -> Exception:
         return StoreMissing(f"there is no bucket {place.bucket!r} at {place.endpoint}; it is asked for by {place}")
     if code in LOST_RACE:
         return StaleError(f"{place.uri}/{key} is not in the expected state")
+    if code in NO_OBJECT and not key:
+        return SettingError(f"{place.endpoint} knows nothing of {place}: it does not seem to speak the S3 protocol")
     if code in NO_OBJECT:
         return ObjectMissing(f"there is no object {place.uri}/{key}")
     if code in DENIED:
         return StoreDenied(f"{place.endpoint} refuses access to {place}: {code}; {SIGN_IN}")
     if code in WRONG_REGION:
         return SettingError(f"{place} lies in another region ({code}): set AWS_REGION or s3.endpoint_url")
-    if code in PASSING or (status >= 500 and code not in UNSUPPORTED):
+    if code in PASSING or status == 429 or (status >= 500 and code not in UNSUPPORTED):
         return TransientFault(f"{place.endpoint} answers {code or status}")
     if code in UNSUPPORTED:
         return SettingError(f"{place.endpoint} does not support what Atelier needs of a store: {code}")

@@ -24,7 +24,7 @@ import numpy as np
 from pipeline.errors import SettingError, StaleError, TransientError
 from pipeline.index import judge, shards
 from pipeline.index.choose import GIB, plan_shards, training_size
-from pipeline.index.files import Files, file_sha256
+from pipeline.index.files import Files, file_sha256, incomplete
 from pipeline.index.gallery import Index, load_manifest
 from pipeline.index.layout import Task, Work, collect_rows, plan_tasks, write_ids
 from pipeline.index.manifest import FORMAT, FileEntry, Manifest, ShardEntry, manifest_key
@@ -82,6 +82,7 @@ def build_index(
         source.counts(),
         source.origin.dim,
         memory_gib=settings.memory_gib,
+        search_memory_gib=settings.search_memory_gib,
         exact_below=settings.exact_below,
         target=settings.target_recall,
     )
@@ -109,6 +110,7 @@ def inputs_hash(source: Source, settings: IndexSettings) -> str:
         "kinds": origin.kinds,
         "exact_below": settings.exact_below,
         "memory_gib": settings.memory_gib,
+        "search_memory_gib": settings.search_memory_gib,
         "target_recall": settings.target_recall,
         "held_out": settings.held_out,
     }
@@ -116,11 +118,11 @@ def inputs_hash(source: Source, settings: IndexSettings) -> str:
 
 
 def find_version(store: ObjectStore, snapshot: int, inputs: str) -> Manifest | None:
-    """A finished version of a snapshot that was built from the same inputs."""
+    """A finished version of a snapshot that was built from the same inputs, if its files are there."""
     for info in store.list(f"versions/{snapshot:08d}-"):
         if info.key.endswith("/manifest.json"):
             manifest = load_manifest(store, info.key.split("/")[1])
-            if manifest.inputs == inputs:
+            if manifest.inputs == inputs and incomplete(store, manifest) is None:
                 return manifest
     return None
 
@@ -332,10 +334,12 @@ def _judged(manifest: Manifest, files: Files, source: Source, settings: IndexSet
 
 
 def _store(manifest: Manifest, fresh: dict[str, Path], store: ObjectStore) -> Manifest:
-    """Upload what is new, the manifest last; a version that another build finished meanwhile is taken as it is."""
+    """Upload what is new, the manifest last; a manifest that another build put meanwhile is taken as it is.
+
+    The same name means the same bytes, so writing a file that is there harms no reader and repairs an altered one.
+    """
     for key, path in fresh.items():
-        if store.head(key) is None:
-            store.put_file(key, path)
+        store.put_file(key, path)
     try:
         store.put_if(manifest_key(manifest.version), manifest.to_json(), etag=None)
     except StaleError:

@@ -116,9 +116,17 @@ def shard_name(group: str, part: int, parts: int) -> str:
 
 
 def plan_shards(
-    counts: Mapping[str, int], dim: int, *, memory_gib: float, exact_below: int, target: float
+    counts: Mapping[str, int],
+    dim: int,
+    *,
+    memory_gib: float,
+    search_memory_gib: float,
+    exact_below: int,
+    target: float,
 ) -> list[ShardPlan]:
     """Shards for `counts` (group -> vectors), by name; the number of parts of a group is a power of two.
+
+    A shard's share of `search_memory_gib` is its share of the vectors.
 
     Raises:
         SettingError: the build would need more than index.memory_gib; the message says how much.
@@ -131,9 +139,10 @@ def plan_shards(
         parts = 1
         while True:
             size = math.ceil(n / parts)
-            choice = choose(size, dim, memory_bytes=budget * size // total, exact_below=exact_below, target=target)
-            fits = size <= SHARD_VECTORS and rows + build_bytes(choice, size, dim) <= budget
-            if fits or parts >= MAX_PARTS or size <= BLOCK_VECTORS:
+            share = int(search_memory_gib * GIB) * size // total
+            choice = choose(size, dim, memory_bytes=share, exact_below=exact_below, target=target)
+            too_heavy = rows + build_bytes(choice, size, dim) > budget and size > BLOCK_VECTORS
+            if parts >= MAX_PARTS or (size <= SHARD_VECTORS and not too_heavy):
                 break
             parts *= 2
         plans += [ShardPlan(shard_name(group, part, parts), group, part, parts, choice) for part in range(parts)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.index.manifest import FileEntry
+from pipeline.index.manifest import FileEntry, Manifest
 from pipeline.storage.base import ObjectMissing, ObjectStore
 
 CHUNK = 4 << 20
@@ -22,6 +22,17 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(CHUNK):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def incomplete(store: ObjectStore, manifest: Manifest) -> str | None:
+    """What is wrong with a version's files, by presence and size; checksums are compared by readers."""
+    for entry in manifest.files:
+        info = store.head(entry.key)
+        if info is None:
+            return f"{store.uri}/{entry.key} is missing"
+        if info.size != entry.bytes:
+            return f"{store.uri}/{entry.key} has {info.size} bytes instead of {entry.bytes}"
+    return None
 
 
 class Files:

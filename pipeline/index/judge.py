@@ -198,8 +198,8 @@ def _mean(shares: np.ndarray, weights: np.ndarray | None = None) -> Recall:
 
 def _latency(index: Index, vectors: np.ndarray) -> dict[str, float]:
     """Milliseconds of single queries (k=10), after one for warming up."""
-    times = []
-    for number in range(-1, len(vectors)):
+    times: list[float] = []
+    for number in range(-1, len(vectors)) if len(vectors) else ():
         started = time.perf_counter()
         index.search_rows(vectors[max(number, 0)][None], 10)
         times.append((time.perf_counter() - started) * 1e3)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pipeline.errors import InputError, StaleError
+from pipeline.index.files import incomplete
 from pipeline.index.gallery import load_manifest, read_pointer
 from pipeline.index.judge import gate
 from pipeline.index.manifest import POINTER_KEY, Manifest, Pointer, manifest_key, sha256_of
@@ -82,7 +83,9 @@ def rollback(store: ObjectStore, version: str | None = None) -> Pointer:
 
 
 def _swap(store: ObjectStore, manifest: Manifest, pointer: Pointer | None, etag: str | None) -> Pointer:
-    check_files(store, manifest)
+    problem = incomplete(store, manifest)
+    if problem:
+        raise InputError(f"index {manifest.version} can't go live: {problem}; build it again")
     new = Pointer(
         version=manifest.version,
         manifest_sha256=sha256_of(store.get(manifest.key).data),
@@ -96,15 +99,6 @@ def _swap(store: ObjectStore, manifest: Manifest, pointer: Pointer | None, etag:
     except StaleError:
         raise StaleError(f"somebody else published while index {manifest.version} was about to be") from None
     return new
-
-
-def check_files(store: ObjectStore, manifest: Manifest) -> None:
-    """Raise `InputError` unless every file of a version is there in its size; checksums are compared by readers."""
-    for entry in manifest.files:
-        info = store.head(entry.key)
-        if info is None or info.size != entry.bytes:
-            state = "is missing" if info is None else f"has {info.size} bytes instead of {entry.bytes}"
-            raise InputError(f"index {manifest.version} can't go live: {store.uri}/{entry.key} {state}; build it again")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,142 @@
+"""`atelier search`: ask the published index by a photo or by a catalog key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pipeline.cli.output import console, emit
+from pipeline.errors import InputError, SettingError
+from pipeline.settings import settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.index.gallery import Hit, Index
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("search")(search)
+
+
+def search(
+    image: Annotated[Path | None, typer.Option(help="photo to search by; any file the catalog could hold")] = None,
+    image_key: Annotated[str | None, typer.Option(help="photo of the catalog to search by")] = None,
+    where: Annotated[str | None, typer.Option(help="filters, all of which have to hold: type=Dress,color=Red")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="results")] = 20,
+    all_photos: Annotated[bool, typer.Option("--all-photos", help="several photos of one product, too")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="draw the query and its hits as a picture: out.jpg")] = None,
+    version: Annotated[str | None, typer.Option(help="another version than the live one")] = None,
+) -> None:
+    """Find the products that look most alike.
+
+    Example: `atelier search --image dress.jpg --where type=Dress,color=Red -k 20 --sheet hits.jpg`
+    """
+    from pipeline.index.gallery import Index
+
+    if (image is None) == (image_key is None):
+        raise SettingError("search by --image FILE or by --image-key KEY, one of them")
+    index = Index.open(None, settings(), version)
+    vectors, exclude, feature_id = _by_file(image) if image else _by_key(index, str(image_key))
+    filters = parse_where(where)
+    hits = index.search(
+        vectors,
+        k,
+        filters,
+        by_product=not all_photos,
+        feature_id=feature_id,
+        exclude=[exclude] if len(exclude) else None,
+    )[0]
+    _warn_of_unknown(index, filters)
+    _show(hits, image_key or str(image))
+    if sheet:
+        _draw(hits, image, image_key, sheet)
+    emit({"version": index.manifest.version, "where": filters, "hits": [hit_json(hit) for hit in hits]})
+
+
+def parse_where(text: str | None) -> dict[str, str]:
+    """`type=Dress,color=Red` as a dict.
+
+    Raises:
+        SettingError: a part is not name=value.
+    """
+    filters = {}
+    for part in (text or "").split(","):
+        name, separator, value = part.partition("=")
+        if part.strip() and not (separator and name.strip() and value.strip()):
+            raise SettingError(f"--where {text!r}: {part!r} is not name=value; an example: type=Dress,color=Red")
+        if part.strip():
+            filters[name.strip()] = value.strip()
+    return filters
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit for programs."""
+    return {
+        "image_key": hit.image_key,
+        "product_id": hit.product_id,
+        "score": round(hit.score, 6),
+        "kind": hit.kind,
+        "garment_index": hit.garment_index,
+        **hit.attributes,
+    }
+
+
+def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """The stored vector of a photo (of the whole image, where there is one), and its rows, which are no results."""
+    rows = index.rows.find("image_key", key)
+    if not len(rows):
+        raise InputError(f"index {index.manifest.version} does not hold the photo {key!r}")
+    whole = [row for row, kind in zip(rows.tolist(), index.rows.values("kind", rows), strict=True) if kind == "image"]
+    return index.vectors_of(rows[:1] if not whole else rows[rows == whole[0]]), rows, None
+
+
+def _by_file(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """The vector of a photo that need not be in the catalog, made as the catalog's were."""
+    import numpy as np
+
+    from pipeline.enrich.query import embed_photos
+
+    if not path.is_file():
+        raise InputError(f"--image {path} is not a file")
+    embedded = embed_photos([path.read_bytes()], settings())
+    return embedded.vectors, np.empty(0, np.int64), embedded.feature_id
+
+
+def _warn_of_unknown(index: Index, filters: dict[str, str]) -> None:
+    """Say so where a filter's value occurs nowhere: a typing error looks like an empty shop otherwise."""
+    for column, value in filters.items():
+        known = index.rows.codes(column)[1]
+        if value not in known:
+            some = ", ".join(sorted(known)[:30])
+            console.print(f"no {column} is called {value!r}; there are: {some}", style="yellow", markup=False)
+
+
+def _show(hits: list[Hit], query: str) -> None:
+    table = Table("", "score", "product", "photo", "type", "color", "brand", "group", title=f"Most like {query}")
+    for number, hit in enumerate(hits, 1):
+        known = [hit.attributes.get(name, "") for name in ("type", "color", "brand", "group")]
+        table.add_row(str(number), f"{hit.score:.3f}", hit.product_id or "", hit.image_key, *known)
+    console.print(table)
+
+
+def _draw(hits: list[Hit], image: Path | None, image_key: str | None, path: Path) -> None:
+    """Draw the contact sheet."""
+    from pipeline.images.decode import decode
+    from pipeline.images.pixels import Limits
+    from pipeline.index.sheet import Tile, draw_sheet, hit_tile, photo
+    from pipeline.storage import open_store
+
+    catalog = open_store(settings().catalog.uri, settings())
+    if image is None:
+        query = photo(catalog, str(image_key), settings())
+    else:
+        query = decode(image.read_bytes(), Limits.of(settings())).pixels
+    tiles = [Tile(query, ("query", image_key or str(image)), accent=True)]
+    tiles += [hit_tile(hit, photo(catalog, hit.image_key, settings())) for hit in hits]
+    draw_sheet(tiles, path)
+    console.print(f"drew {path}", markup=False)

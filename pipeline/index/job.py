@@ -1,0 +1,96 @@
+"""The index commands on a warehouse: which snapshot, what to build upon, and the row in table `indexes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.index.build import build_index, held_out_queries
+from pipeline.index.files import Files
+from pipeline.index.gallery import Index, index_uri, load_manifest, read_pointer
+from pipeline.index.judge import judge
+from pipeline.index.manifest import Judgement, Manifest
+from pipeline.index.source import TableSource
+from pipeline.settings import Settings
+from pipeline.storage import open_store
+from pipeline.storage.base import ObjectStore
+from pipeline.tables import Snapshot, Warehouse, connect, open_warehouse
+from pipeline.tables.schema import TABLES
+
+
+def index_store(settings: Settings) -> ObjectStore:
+    """The store that holds this warehouse's index."""
+    return open_store(index_uri(settings), settings)
+
+
+def table_source(settings: Settings, warehouse: Warehouse, snapshot: Snapshot) -> TableSource:
+    """The vectors of a snapshot."""
+    con = connect(warehouse, snapshot)
+    con.execute(f"set memory_limit = '{max(0.5, settings.index.memory_gib / 2):.2f}GiB'")
+    return TableSource(con, snapshot.number, snapshot.release_id, dict(snapshot.versions), settings.index.kinds)
+
+
+def pick_snapshot(warehouse: Warehouse, number: int | None) -> Snapshot:
+    """The snapshot of that number, or the latest.
+
+    Raises:
+        InputError: there is none.
+    """
+    snapshot = warehouse.latest_snapshot() if number is None else warehouse.load_snapshot(number)
+    if snapshot is None:
+        raise InputError(f"{warehouse.store.uri} holds no table snapshot: run `atelier enrich` and `atelier snapshot`")
+    return snapshot
+
+
+def build_from_tables(
+    settings: Settings,
+    *,
+    number: int | None = None,
+    run_id: str = "",
+    full: bool = False,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Manifest:
+    """Build a version from a table snapshot upon what is live, and enter it in `indexes`; see `build_index`."""
+    warehouse = open_warehouse(settings)
+    source = table_source(settings, warehouse, pick_snapshot(warehouse, number))
+    store = index_store(settings)
+    pointer, _ = read_pointer(store)
+    base = pointer.version if pointer else None
+    manifest = build_index(source, store, settings.index, base=base, full=full, advance=advance)
+    warehouse.replace_batch("indexes", manifest.version, index_row(manifest, run_id))
+    return manifest
+
+
+def measure_again(settings: Settings, version: str, seed: int) -> Judgement:
+    """Judge a stored version with other queries than it was built with, from the tables it was built from."""
+    warehouse = open_warehouse(settings)
+    store = index_store(settings)
+    manifest = load_manifest(store, version)
+    source = table_source(settings, warehouse, pick_snapshot(warehouse, manifest.snapshot))
+    index = Index(manifest, Files(store, Path(settings.index.cache)), settings.index.threads)
+    queries = held_out_queries(index, source, settings.index.held_out, seed)
+    return judge(index, queries, source.vectors(None))
+
+
+def index_row(manifest: Manifest, run_id: str) -> pa.Table:
+    """The row of table `indexes` for a version."""
+    judged = manifest.judgement
+    row = {
+        "batch_id": manifest.version,
+        "run_id": run_id,
+        "index_version": manifest.version,
+        "snapshot": manifest.snapshot,
+        "release_id": manifest.release_id,
+        "vectors": manifest.vectors,
+        "shards": len(manifest.shards),
+        "bytes": manifest.bytes,
+        "recall_at_10": judged.overall.at_10 if judged else None,
+        "min_shard_recall_at_10": min((r.at_10 for r in judged.shards.values()), default=None) if judged else None,
+        "build_seconds": manifest.build_seconds,
+        "built_at": datetime.now(UTC),
+    }
+    return pa.Table.from_pylist([row], TABLES["indexes"].arrow_schema)

@@ -1,0 +1,190 @@
+"""Building: round trip, idempotence, incremental builds, bad input."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError, SettingError
+from pipeline.index import layout
+from pipeline.index.matrix import MatrixSource
+
+LISTS = {"exact_below": 100, "target_recall": 0.9}
+
+
+def test_a_small_gallery_is_exact_and_every_vector_finds_itself(shop, gallery):
+    manifest = shop.build(gallery.source)
+    assert manifest.vectors == 600
+    assert manifest.products == 200
+    assert {entry.index_type for entry in manifest.shards} == {"Exact,FP16"}
+    recalls = [manifest.judgement.overall, *manifest.judgement.shards.values(), *manifest.judgement.filtered.values()]
+    assert {(recall.at_1, recall.at_10, recall.at_100) for recall in recalls} == {(1.0, 1.0, 1.0)}
+    hits = shop.index(manifest).search(gallery.vectors, 1)
+    assert [hit.image_key for (hit,) in hits] == [f"{number:09d}" for number in range(600)]
+    assert all(abs(hit.score - 1) < 2e-3 for (hit,) in hits)
+
+
+def test_hits_carry_their_own_attributes(shop, gallery):
+    index = shop.index(shop.build(gallery.source))
+    for number, (hit,) in enumerate(index.search(gallery.vectors[:50], 1)):
+        expected = {name: gallery.attributes[name][number] for name in ("group", "type", "color")}
+        assert hit.attributes == {name: value for name, value in expected.items() if value is not None}
+        assert hit.product_id == gallery.attributes["product_id"][number]
+
+
+def test_the_same_snapshot_gives_the_same_version_without_work(shop, gallery):
+    first = shop.build(gallery.source)
+    assert shop.build(gallery.source) == first
+    other = shop.build(gallery.source, full=True)
+    assert other.version == first.version
+    assert len(list(shop.store.list("versions/"))) == len(shop.store_files(first))
+
+
+def test_lists_are_trained_without_the_queries_and_reach_the_target(shop, vectors, attributes):
+    manifest = shop.build(MatrixSource(vectors(6_000), attributes(6_000)), exact_below=500)
+    assert {entry.codec for entry in manifest.shards} == {"sq8"}
+    assert manifest.judgement.overall.at_10 >= 0.95
+    assert min(recall.at_10 for recall in manifest.judgement.shards.values()) >= 0.9
+    assert set(manifest.judgement.filtered) == {"type", "color"}
+    assert set(manifest.judgement.latency_ms) == {"p50", "p95", "p99"}
+
+
+def test_memory_that_does_not_hold_the_codes_gives_one_bit_and_ranking_again(shop, vectors):
+    manifest = shop.build(MatrixSource(vectors(20_000, dim=64)), exact_below=500, search_memory_gib=0.001, held_out=40)
+    assert {entry.codec for entry in manifest.shards} == {"rabitq"}
+    assert all(entry.vectors is not None for entry in manifest.shards)
+    assert manifest.judgement.overall.at_10 >= 0.9
+
+
+def test_too_little_memory_is_refused_before_anything_is_written(shop, gallery):
+    with pytest.raises(SettingError, match=r"index\.memory_gib allows 1e-05"):
+        shop.build(gallery.source, memory_gib=1e-5)
+    assert not list(shop.store.list())
+
+
+def test_an_empty_gallery_builds_publishes_and_finds_nothing(shop):
+    manifest = shop.publish(MatrixSource(np.empty((0, 0), np.float16)))
+    assert (manifest.vectors, manifest.shards) == (0, ())
+    assert shop.open().search(np.ones((2, 5), np.float32), 3) == [[], []]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_vectors_that_are_not_unit_vectors_are_refused(shop, gallery, value):
+    bad = gallery.vectors.copy()
+    bad[17] = value
+    with pytest.raises(InputError, match="1 vectors are not finite or not of length 1"):
+        shop.build(MatrixSource(bad, gallery.attributes))
+    assert not list(shop.store.list())
+
+
+def test_a_key_that_is_there_twice_is_refused(shop, vectors):
+    with pytest.raises(InputError, match="1 vectors have the id of another"):
+        shop.build(MatrixSource(vectors(3), keys=["a", "b", "a"]))
+
+
+class Lossy(MatrixSource):
+    """A table whose last vector is gone."""
+
+    def vectors(self, ids):
+        for block_ids, block in super().vectors(ids):
+            yield block_ids[:-1], block[:-1]
+
+
+def test_a_vector_that_is_missing_from_the_table_is_an_error(shop, vectors):
+    with pytest.raises(InputError, match="lacks 1 vectors"):
+        shop.build(Lossy(vectors(10)))
+
+
+def changed(gallery, *, drop, add, group="footwear", snapshot=2, feature_id="matrix"):
+    """The gallery without its first `drop` vectors and with `add` new ones of `group`."""
+    keep = slice(drop, None)
+    n = len(gallery.vectors)
+    attributes = {name: [*values[keep], *[None] * add] for name, values in gallery.attributes.items()}
+    attributes["group"][n - drop :] = [group] * add
+    keys = [f"{number:09d}" for number in range(drop, n)] + [f"new-{number}" for number in range(add)]
+    random = np.random.default_rng(9).normal(size=(add, gallery.vectors.shape[1]))
+    new = (random / np.linalg.norm(random, axis=1, keepdims=True)).astype(np.float16)
+    vectors = np.concatenate([gallery.vectors[keep], new])
+    return MatrixSource(vectors, attributes, keys=keys, snapshot=snapshot, feature_id=feature_id), vectors, keys
+
+
+@pytest.mark.parametrize("settings", [{}, LISTS], ids=["exact", "lists"])
+def test_a_delta_rewrites_only_the_shards_it_adds_to(shop, gallery, settings):
+    first = shop.build(gallery.source, **settings)
+    source, vectors, keys = changed(gallery, drop=12, add=5)
+    second = shop.build(source, base=first.version, **settings)
+    before = {entry.name: entry.file for entry in first.shards}
+    after = {entry.name: entry for entry in second.shards}
+    assert after["footwear"].file.key.startswith(f"versions/{second.version}/")
+    assert after["whole"].file == before["whole"]
+    assert after["upper-body"].file == before["upper-body"]
+    assert second.vectors == len(vectors)
+    assert second.built_on == first.version
+    hits = shop.index(second).search(vectors, 1)
+    found = [hit.image_key for (hit,) in hits]
+    assert np.mean([a == b for a, b in zip(found, keys, strict=True)]) > 0.97
+    assert second.judgement.overall.at_10 > (0.9 if settings else 0.999)
+
+
+def test_a_delta_answers_as_a_full_build_does(shop, gallery):
+    first = shop.build(gallery.source)
+    source, vectors, _ = changed(gallery, drop=12, add=5)
+    delta = shop.index(shop.build(source, base=first.version)).search(vectors[::7], 10)
+    full = shop.index(shop.build(source, full=True)).search(vectors[::7], 10)
+    assert [[hit.image_key for hit in hits] for hits in delta] == [[hit.image_key for hit in hits] for hits in full]
+
+
+def test_attributes_follow_the_tables_though_shard_files_stay(shop, gallery):
+    first = shop.build(gallery.source)
+    attributes = {**gallery.attributes, "type": ["Hat"] * 600}
+    second = shop.build(MatrixSource(gallery.vectors, attributes, snapshot=2), base=first.version)
+    assert [entry.file for entry in second.shards] == [entry.file for entry in first.shards]
+    assert {hit.attributes["type"] for hit in shop.index(second).search(gallery.vectors[:1], 50)[0]} == {"Hat"}
+
+
+def test_a_vector_that_comes_back_is_found_again(shop, gallery):
+    first = shop.build(gallery.source)
+    less, _, _ = changed(gallery, drop=12, add=0)
+    second = shop.build(less, base=first.version)
+    third = shop.build(MatrixSource(gallery.vectors, gallery.attributes, snapshot=3), base=second.version)
+    assert [entry.file for entry in third.shards] == [entry.file for entry in first.shards]
+    assert shop.index(third).search(gallery.vectors[:1], 1)[0][0].image_key == "000000000"
+
+
+def test_too_many_dead_vectors_or_another_backbone_mean_a_new_shard(shop, gallery):
+    first = shop.build(gallery.source)
+    less, _, _ = changed(gallery, drop=int(600 * layout.MAX_DEAD) + 60, add=0)
+    assert all(entry.rows == entry.live for entry in shop.build(less, base=first.version).shards)
+    other, _, _ = changed(gallery, drop=1, add=0, snapshot=3, feature_id="another")
+    assert shop.build(other, base=first.version).built_on is None
+
+
+def test_growth_beyond_the_training_means_training_again(shop, gallery):
+    first = shop.build(gallery.source, **LISTS)
+    n = next(entry.rows for entry in first.shards if entry.name == "footwear")
+    source, _, _ = changed(gallery, drop=0, add=int(n * layout.MAX_GROWTH) + 10)
+    second = shop.build(source, base=first.version, **LISTS)
+    trained = {entry.name: (entry.trained_rows, entry.rows) for entry in second.shards}
+    assert trained["footwear"][0] == trained["footwear"][1]
+
+
+def test_a_shard_that_was_judged_too_low_is_built_anew(shop, gallery):
+    first = shop.build(gallery.source, **LISTS)
+    low = first.judgement.shards["whole"].model_copy(update={"at_10": 0.1})
+    judgement = first.judgement.model_copy(update={"shards": {**first.judgement.shards, "whole": low}})
+    shop.store.put(first.key, first.model_copy(update={"judgement": judgement}).to_json())
+    source, _, _ = changed(gallery, drop=0, add=0)
+    second = shop.build(source, base=first.version, **LISTS)
+    reused = {entry.name for entry in second.shards if first.version in entry.file.key}
+    assert "whole" not in reused
+
+
+def test_huge_groups_are_split_by_id(shop, gallery, monkeypatch):
+    monkeypatch.setattr("pipeline.index.choose.SHARD_VECTORS", 100)
+    manifest = shop.build(gallery.source)
+    assert [e.name for e in manifest.shards] == [
+        *(f"footwear-{n}of2" for n in range(2)),
+        *(f"upper-body-{n}of4" for n in range(4)),
+        "whole",
+    ]
+    assert manifest.judgement.overall.at_10 == 1.0
+    hits = shop.index(manifest).search(gallery.vectors, 1)
+    assert [hit.image_key for (hit,) in hits] == [f"{number:09d}" for number in range(600)]

@@ -1,0 +1,108 @@
+"""Shards of every kind against brute force."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.index import shards
+from pipeline.index.choose import Choice
+
+KINDS = (Choice("fp16"), Choice("fp16", 24), Choice("sq8", 24), Choice("rabitq", 24, 10))
+
+
+def make(choice, vectors, tmp_path):
+    index = shards.train(choice, vectors.shape[1], vectors[: len(vectors) // 2].astype(np.float32))
+    shards.add(index, vectors)
+    path = tmp_path / "shard.faiss"
+    shards.write(index, path)
+    kept = vectors if choice.rerank else None
+    return shards.Shard(shards.read(path, mapped=True), choice, max(1, choice.lists), kept)
+
+
+def truth(vectors, queries, k, keep=None):
+    scores = queries @ vectors.astype(np.float32).T
+    if keep is not None:
+        scores[:, ~keep] = -np.inf
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+
+def overlap(found, true):
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), true.tolist(), strict=True)])
+
+
+@pytest.mark.parametrize("choice", KINDS, ids=lambda choice: choice.name)
+def test_every_kind_finds_the_neighbors_with_and_without_a_filter(choice, vectors, tmp_path):
+    gallery = vectors(2_000)
+    queries = vectors(40, seed=3).astype(np.float32)
+    shard = make(choice, gallery, tmp_path)
+    keep = np.arange(2_000) % 7 == 0
+    floor = 1.0 if choice.exact else 0.8 if choice.rerank else 0.9
+    assert overlap(shard.search(queries, 10)[1], truth(gallery, queries, 10)) >= floor
+    rows = shard.search(queries, 10, keep)[1]
+    assert keep[rows].all()
+    assert overlap(rows, truth(gallery, queries, 10, keep)) >= floor
+
+
+@pytest.mark.parametrize("choice", KINDS, ids=lambda choice: choice.name)
+def test_fewer_hits_where_there_are_no_more(choice, vectors, tmp_path):
+    gallery = vectors(300)
+    shard = make(choice, gallery, tmp_path)
+    keep = np.zeros(300, bool)
+    keep[[3, 77]] = True
+    scores, rows = shard.search(gallery[:1].astype(np.float32), 5, keep)
+    assert set(rows[0, :2].tolist()) == {3, 77}
+    assert (rows[0, 2:] == -1).all()
+    assert scores.shape == rows.shape == (1, 5)
+    assert (shard.search(gallery[:1].astype(np.float32), 400)[1] >= 0).sum() == 300
+
+
+def test_few_lists_still_give_as_many_hits_as_are_asked_for(vectors, tmp_path):
+    gallery = vectors(2_000)
+    shard = make(Choice("sq8", 24), gallery, tmp_path)
+    rows = shard.search(gallery[:5].astype(np.float32), 1_500, probes=1)[1]
+    assert (rows >= 0).all()
+
+
+@pytest.mark.parametrize("choice", KINDS, ids=lambda choice: choice.name)
+def test_vectors_come_back_as_they_were_up_to_their_code(choice, vectors, tmp_path):
+    gallery = vectors(500)
+    shard = make(choice, gallery, tmp_path)
+    rows = np.array([7, 499, 0, 7])
+    back = shard.vectors_of(rows)
+    assert np.abs(back - gallery[rows].astype(np.float32)).max() < (1e-3 if choice.exact or choice.rerank else 0.05)
+
+
+@pytest.mark.parametrize("choice", KINDS, ids=lambda choice: choice.name)
+def test_leaving_a_query_out_of_the_results_is_as_if_it_had_never_been_added(choice, vectors):
+    """What the judgement rests on: see the module's docstring."""
+    gallery = vectors(1_500)
+    held_out = np.arange(0, 1_500, 50)
+    rest = np.setdiff1d(np.arange(1_500), held_out)
+    trained = gallery[rest].astype(np.float32)
+    whole, without = (shards.train(choice, gallery.shape[1], trained) for _ in range(2))
+    shards.add(whole, gallery)
+    shards.add(without, gallery[rest])
+    queries = gallery[held_out].astype(np.float32)
+    kept = np.ones(1_500, bool)
+    kept[held_out] = False
+    a = shards.Shard(whole, choice, 4, gallery if choice.rerank else None).search(queries, 10, kept, probes=4)[1]
+    b = shards.Shard(without, choice, 4, gallery[rest] if choice.rerank else None).search(queries, 10, probes=4)[1]
+    assert np.array_equal(a, rest[b])
+
+
+def test_tuning_takes_the_fewest_lists_that_reach_the_target(vectors, tmp_path):
+    gallery = vectors(3_000)
+    shard = make(Choice("fp16", 64), gallery, tmp_path)
+    own = np.arange(0, 3_000, 60)
+    queries = gallery[own].astype(np.float32)
+    nearest = truth(gallery, queries, 11)
+    true = [set(row.tolist()) - {self_row} for row, self_row in zip(nearest, own, strict=True)]
+    low, high = (shards.tune_probes(shard, queries, own, true, target) for target in (0.5, 0.95))
+    assert 1 <= low < high <= 64
+    assert shards.tune_probes(shard, queries, own, true, 1.01) == 64
+
+
+def test_a_file_that_is_no_index_is_named(tmp_path):
+    (tmp_path / "x.faiss").write_bytes(b"<html>")
+    with pytest.raises(InputError, match=r"x\.faiss is not an index file"):
+        shards.read(tmp_path / "x.faiss", mapped=True)

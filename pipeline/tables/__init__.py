@@ -1,6 +1,7 @@
 """Typed tables at rest: what they hold (`schema`), how they are written and read (`Warehouse`), queried and checked."""
 
 from pipeline.tables.ledger import OverlapError
+from pipeline.tables.snapshots import Snapshot
 from pipeline.tables.warehouse import Warehouse, open_warehouse
 
-__all__ = ["OverlapError", "Warehouse", "open_warehouse"]
+__all__ = ["OverlapError", "Snapshot", "Warehouse", "open_warehouse"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,11 +23,12 @@ _DENIED = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "Unauthorized",
-    "Forbidden",
-    "403",
+    "403 Forbidden",
+    "lacked the necessary privileges",
     "CredentialsNotLoaded",
     "NoSuchBucket",
 )
+_DECORATION = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def translated(table: str, uri: str) -> Iterator[None]:
     except AtelierError:
         raise
     except CommitFailedError as error:
-        raise StaleError(f"table {table}: another writer committed first ({_first_line(error)})") from error
+        raise StaleError(f"table {table}: another writer committed first ({_words(error)})") from error
     except (DeltaError, OSError) as error:
         raise _named(table, uri, error) from error
 
@@ -59,11 +61,11 @@ def _named(table: str, uri: str, error: Exception) -> AtelierError:
     if any(sign in text for sign in _FULL):
         return TransientError(f"table {table}: no space left at warehouse.uri ({uri}); nothing was committed")
     if any(sign in text for sign in _DENIED):
-        return SettingError(f"table {table}: warehouse.uri ({uri}) can't be used: {_first_line(error)}")
+        return SettingError(f"table {table}: warehouse.uri ({uri}) can't be used: {_words(error)}")
     if isinstance(error, OSError):
-        return TransientError(f"table {table}: warehouse.uri ({uri}) does not answer: {_first_line(error)}")
-    return InputError(f"table {table} at {uri}: {_first_line(error)}")
+        return TransientError(f"table {table}: warehouse.uri ({uri}) does not answer: {_words(error)}")
+    return InputError(f"table {table} at {uri}: {_words(error)}")
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _words(error: Exception) -> str:
+    return " ".join(_DECORATION.sub("", str(error)).split())[:300]

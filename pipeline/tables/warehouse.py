@@ -13,16 +13,18 @@ import tenacity
 from pipeline.errors import InputError, StaleError
 from pipeline.settings import Settings
 from pipeline.storage import open_store, storage_options
+from pipeline.storage.probe import ensure_conditional_put
 from pipeline.tables import ledger
 from pipeline.tables.delta import DeltaFolder
 from pipeline.tables.ledger import OverlapError, sql_text
 from pipeline.tables.rows import check_batch, check_batch_id, conform
 from pipeline.tables.schema import TABLES, Table
+from pipeline.tables.snapshots import Snapshot, Snapshots
 
 COMMIT_PATIENCE_S = 120.0
 """How long a commit is tried again after losing against others; each loss costs about a tenth of a second."""
 
-SCAN_ROWS = 16_384
+SCAN_BATCH_ROWS = 16_384
 """Rows a record batch of a scan."""
 
 
@@ -41,6 +43,8 @@ class Warehouse:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = open_store(settings.warehouse.uri, settings)
+        self.snapshots = Snapshots(self.store)
+        self._trusted = "://" not in self.store.uri
 
     def folder(self, table: str) -> DeltaFolder:
         """Where `table` lies.
@@ -62,6 +66,26 @@ class Warehouse:
         loaded = self.folder(table).load()
         return None if loaded is None else loaded.version()
 
+    def versions(self) -> dict[str, int | None]:
+        """Newest version of every table, `images` first: batches that it counts are then in the others' versions."""
+        return {table: self.version(table) for table in ("images", *(name for name in TABLES if name != "images"))}
+
+    def snapshot(self, release_id: str, run_id: str) -> Snapshot:
+        """Name the present version of every table in a new snapshot; what reads it sees one state for ever."""
+        return self.snapshots.take(release_id, run_id, self.versions)
+
+    def latest_snapshot(self) -> Snapshot | None:
+        """The newest snapshot; None before the first."""
+        return self.snapshots.latest()
+
+    def load_snapshot(self, number: int) -> Snapshot:
+        """A snapshot by its number.
+
+        Raises:
+            InputError: there is none of that number.
+        """
+        return self.snapshots.load(number)
+
     def replace_batch(self, table: str, batch_id: str, rows: pa.Table) -> int:
         """Make `rows` (may be empty) the rows of `batch_id`, in one commit; returns the table's version.
 
@@ -81,7 +105,7 @@ class Warehouse:
                 return delta.version()  # nothing there, nothing to write: no commit
             return folder.replace(delta, rows, predicate)
 
-        return _until_committed(attempt)
+        return self._commit(attempt)
 
     def commit_images(self, batch_id: str, release_id: str, rows: pa.Table) -> int:
         """Enter a batch into the ledger: its last write, which makes its rows in other tables count.
@@ -96,7 +120,7 @@ class Warehouse:
         rows = conform(folder.table, rows)
         check_batch(folder.table, batch_id, rows)
         ledger.check_once(rows, release_id)
-        return _until_committed(lambda: ledger.commit_once(folder, batch_id, release_id, rows))
+        return self._commit(lambda: ledger.commit_once(folder, batch_id, release_id, rows))
 
     def replace_keys(self, table: str, prefix: str, rows: Iterable[pa.RecordBatch]) -> int:
         """Replace the rows whose image_key begins with `prefix` (empty: all) by a stream; returns the version.
@@ -120,7 +144,7 @@ class Warehouse:
         if folder.table.batched:
             raise InputError(f"table {table} is not written with overwrite")
         rows = conform(folder.table, rows)
-        return _until_committed(lambda: folder.replace(folder.load_or_create(), rows, None))
+        return self._commit(lambda: folder.replace(folder.load_or_create(), rows, None))
 
     def read(
         self,
@@ -161,9 +185,25 @@ class Warehouse:
             return pa.RecordBatchReader.from_batches(schema, iter(()))
         dataset = _with_all_columns(folder.dataset(delta), folder.table)
         batches = dataset.scanner(
-            columns=schema.names, filter=filter, batch_size=SCAN_ROWS, batch_readahead=4, fragment_readahead=4
+            columns=schema.names, filter=filter, batch_size=SCAN_BATCH_ROWS, batch_readahead=4, fragment_readahead=4
         ).to_batches()
         return pa.RecordBatchReader.from_batches(schema, (_declared(batch, schema) for batch in batches))
+
+    def _commit(self, attempt: Callable[[], int]) -> int:
+        """Run `attempt` again while it loses against other writers, with growing random waits."""
+        self._trust_store()
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda e: isinstance(e, StaleError) and not isinstance(e, OverlapError)),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=2.0),
+            stop=tenacity.stop_after_delay(COMMIT_PATIENCE_S),
+            reraise=True,
+        )(attempt)
+
+    def _trust_store(self) -> None:
+        """Refuse an S3-protocol store that would lose commits, once a process, before the first write."""
+        if not self._trusted:
+            ensure_conditional_put(self.store, self.settings.s3.endpoint_url)
+            self._trusted = True
 
     def _stream_in(self, folder: DeltaFolder, batches: Iterator[pa.RecordBatch], prefix: str) -> int:
         """Commit a stream; an error raised by it comes out as itself (the library would make text of it)."""
@@ -176,6 +216,7 @@ class Warehouse:
                 failed.append(error)
                 raise
 
+        self._trust_store()
         reader = pa.RecordBatchReader.from_batches(folder.table.arrow_schema, guarded())
         try:
             return folder.replace(folder.load_or_create(), reader, prefix_predicate("image_key", prefix))
@@ -196,16 +237,6 @@ def prefix_predicate(column: str, prefix: str) -> str | None:
     following = ord(stem[-1]) + 1
     after = stem[:-1] + chr(0xE000 if 0xD800 <= following <= 0xDFFF else following)  # no half surrogates in UTF-8
     return f"{low} AND {column} < {sql_text(after)}"
-
-
-def _until_committed(attempt: Callable[[], int]) -> int:
-    """Run `attempt` again while it loses against other writers, with growing random waits."""
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda e: isinstance(e, StaleError) and not isinstance(e, OverlapError)),
-        wait=tenacity.wait_random_exponential(multiplier=0.05, max=2.0),
-        stop=tenacity.stop_after_delay(COMMIT_PATIENCE_S),
-        reraise=True,
-    )(attempt)
 
 
 def _with_prefix(table: Table, batch: pa.RecordBatch, prefix: str) -> pa.RecordBatch:

@@ -1,0 +1,98 @@
+"""Snapshots: one small file each that names a version of every table, so that readers see one state."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from pipeline.errors import InputError, StaleError
+from pipeline.storage import ObjectMissing, ObjectStore
+
+PREFIX = "snapshots/"
+_KEY = re.compile(re.escape(PREFIX) + r"(\d{8,})\.json")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of the warehouse.
+
+    `versions` names a version of every table, None for one that did not exist yet. `release_id` is the release whose
+    rows are the current ones; `run_id` the run that took the snapshot at its end; `taken_at` is UTC.
+    """
+
+    number: int
+    release_id: str
+    run_id: str
+    taken_at: datetime
+    versions: dict[str, int | None]
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return json.dumps({**asdict(self), "taken_at": self.taken_at.isoformat()}, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Snapshot:
+        """Read a file's content; keys that later versions add are ignored."""
+        found = json.loads(data)
+        return cls(
+            found["number"],
+            found["release_id"],
+            found["run_id"],
+            datetime.fromisoformat(found["taken_at"]),
+            found["versions"],
+        )
+
+
+class Snapshots:
+    """The snapshots of one warehouse, numbered from 1. A file is put only if it is not there and never changed."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def take(self, release_id: str, run_id: str, versions: Callable[[], dict[str, int | None]]) -> Snapshot:
+        """Put the next snapshot. `versions` is asked after the number is known and again after every lost race, so
+        that a higher number never names an older version.
+        """
+        while True:
+            number = self._latest_number() + 1
+            snapshot = Snapshot(number, release_id, run_id, datetime.now(UTC), versions())
+            try:
+                self._store.put_if(_key(number), snapshot.to_json(), etag=None)
+            except StaleError:
+                continue  # another run took this number
+            return snapshot
+
+    def latest(self) -> Snapshot | None:
+        """The one with the highest number; None where there is none."""
+        number = self._latest_number()
+        return self.load(number) if number else None
+
+    def load(self, number: int) -> Snapshot:
+        """The snapshot of that number.
+
+        Raises:
+            InputError: there is none, or its file is damaged.
+        """
+        try:
+            return Snapshot.from_json(self._store.get(_key(number)).data)
+        except ObjectMissing:
+            raise InputError(f"there is no snapshot {number}; `atelier tables` shows which there are") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"snapshot {number} ({self._store.uri}/{_key(number)}) is damaged: {error}") from None
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers there are, ascending."""
+        for found in self._store.list(PREFIX):
+            match = _KEY.fullmatch(found.key)
+            if match:
+                yield int(match[1])
+
+    def _latest_number(self) -> int:
+        return max(self.numbers(), default=0)
+
+
+def _key(number: int) -> str:
+    return f"{PREFIX}{number:08d}.json"

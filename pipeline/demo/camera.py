@@ -1,0 +1,94 @@
+"""What a camera does to a scene: exposure, white balance, vignette, blur, sensor noise, JPEG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.demo import noise
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One shot's settings: exposure and white balance factors, contrast, blur sigma in pixels at 480 px width,
+    noise sd, vignette 0-1, direction and strength of uneven light."""
+
+    exposure: float = 1.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    contrast: float = 1.0
+    blur: float = 0.0
+    grain: float = 1.0
+    vignette: float = 0.0
+    uneven: tuple[float, float] = (0.0, 0.0)
+    quality: int = 90
+
+
+def studio_camera(rng: np.random.Generator) -> Camera:
+    """A photo studio: even, sharp, nearly no noise."""
+    warm = rng.normal(0, 0.008)
+    return Camera(
+        rng.uniform(0.97, 1.04),
+        (1 + warm, 1.0, 1 - warm),
+        rng.uniform(0.97, 1.06),
+        float(rng.choice([0.0, 0.35])),
+        rng.uniform(0.2, 1.2),
+        0.0,
+        (0.0, 0.0),
+        int(rng.integers(82, 96)),
+    )
+
+
+def phone_camera(rng: np.random.Generator) -> Camera:
+    """A phone at home: cast, uneven light, noise, some blur."""
+    warm = rng.normal(0.02, 0.05)
+    balance = (1 + warm, 1.0 + rng.normal(0, 0.015), 1 - warm)
+    blur = float(rng.choice([0.0, 0.4, 0.7, 1.1], p=[0.35, 0.35, 0.2, 0.1]))
+    uneven = (rng.normal(0, 0.16), rng.normal(0, 0.16))
+    return Camera(
+        rng.uniform(0.74, 1.16),
+        balance,
+        rng.uniform(0.88, 1.08),
+        blur,
+        rng.uniform(1, 5.5),
+        rng.uniform(0, 0.3),
+        uneven,
+        int(rng.integers(55, 93)),
+    )
+
+
+def street_camera(rng: np.random.Generator) -> Camera:
+    """A street photographer: good light, sharp figure."""
+    warm = rng.normal(0, 0.035)
+    uneven = (rng.normal(0, 0.05), rng.normal(0, 0.05))
+    return Camera(
+        rng.uniform(0.84, 1.15),
+        (1 + warm, 1.0, 1 - warm),
+        rng.uniform(0.94, 1.12),
+        float(rng.choice([0.0, 0.4, 0.8])),
+        rng.uniform(0.6, 3.5),
+        rng.uniform(0, 0.22),
+        uneven,
+        int(rng.integers(70, 95)),
+    )
+
+
+def shoot(scene: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """The photo of a scene float32 (H, W, 3): uint8 (H, W, 3)."""
+    height, width = scene.shape[:2]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    light = camera.exposure * (
+        1 + camera.uneven[0] * x + camera.uneven[1] * y - camera.vignette * 0.5 * (x * x + y * y)
+    )
+    out = scene * np.asarray(camera.balance, np.float32)
+    out *= light.astype(np.float32)[..., None]
+    if camera.contrast != 1.0:
+        out -= 128
+        out *= camera.contrast
+        out += 128
+    if camera.blur:
+        out = cv2.GaussianBlur(out, (0, 0), camera.blur * width / 480)
+    out += noise.grain_patch(height, width, rng) * np.float32(camera.grain)
+    return np.clip(out, 0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Draws each garment type on a canvas, in centimeters."""

@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 
-MODULES = ("settings_command", "detect_commands")
+MODULES = ("demo_command", "settings_command", "detect_commands")
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""
 
 

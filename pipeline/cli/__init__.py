@@ -25,7 +25,14 @@ app = typer.Typer(
 )
 
 
-MODULES = ("demo_command", "settings_command", "detect_commands")
+MODULES = (
+    "demo_command",
+    "settings_command",
+    "detect_commands",
+    "features_commands",
+    "classify_commands",
+    "release_commands",
+)
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""
 
 

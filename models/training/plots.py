@@ -1,0 +1,98 @@
+"""Pictures of a training run, drawn from its log and its test predictions: PNG files in the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # no window, also where there is a screen
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from models import metrics
+from models.training.log import read_log, series
+
+MAX_CLASSES_NAMED = 60
+
+
+def plot_run(folder: Path) -> list[Path]:
+    """Draw learning curves and, for each head with test predictions, its confusion matrix and reliability diagram.
+
+    Raises:
+        DataError: the folder is no training run.
+    """
+    pictures = [plot_curves(folder)]
+    for path in sorted((folder / "predictions").glob("*.npz")):
+        with np.load(path) as saved:
+            probabilities = saved["probabilities"].astype(np.float32)
+            allowed, labels = saved["allowed"], [str(label) for label in saved["labels"]]
+        pictures.append(plot_confusion(probabilities, allowed, labels, folder / f"confusion_{path.stem}.png"))
+        pictures.append(plot_reliability(probabilities, allowed, path.stem, folder / f"reliability_{path.stem}.png"))
+    return pictures
+
+
+def plot_curves(folder: Path) -> Path:
+    """Losses on the left, accuracies on the right, over epochs."""
+    lines = read_log(folder)
+    names = sorted({name for line in lines for name in line if name != "epoch"})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for name in names:
+        axes = left if name.endswith("loss") else right
+        axes.plot(*series(lines, name), marker=".", label=name)
+    for axes, title in ((left, "loss"), (right, "accuracy")):
+        axes.set(xlabel="epoch", title=title)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    return _saved(figure, folder / "curves.png")
+
+
+def plot_confusion(probabilities: np.ndarray, allowed: np.ndarray, labels: list[str], path: Path) -> Path:
+    """Confusion matrix in shares of the true label; rows are the truth, sorted by name, with their counts."""
+    truth, said = metrics.truth_of(probabilities, allowed), probabilities.argmax(axis=1)
+    matrix = metrics.confusion(truth, said, len(labels))
+    there = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
+    matrix = matrix[np.ix_(there, there)]
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(0.32 * len(there) + 2, 4, 16))
+    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    if len(there) <= MAX_CLASSES_NAMED:
+        names = [labels[i] for i in there]
+        axes.set_xticks(range(len(there)), names, rotation=90, fontsize=8)
+        counts = matrix.sum(axis=1)
+        axes.set_yticks(range(len(there)), [f"{n} ({c})" for n, c in zip(names, counts, strict=True)], fontsize=8)
+    if len(there) <= MAX_CLASSES_NAMED // 2:
+        for (row, column), share in np.ndenumerate(shares):
+            if share >= 0.005:
+                color = "white" if share > 0.5 else "black"
+                axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", fontsize=6, color=color)
+    right = metrics.top_k(probabilities, allowed, 1)
+    axes.set(xlabel="said", ylabel="truth", title=f"{path.stem}: accuracy {right:.3f}, n = {len(truth)}, in percent")
+    figure.colorbar(image, shrink=0.6)
+    return _saved(figure, path)
+
+
+def plot_reliability(probabilities: np.ndarray, allowed: np.ndarray, name: str, path: Path) -> Path:
+    """Accuracy over confidence, and how often each confidence occurs."""
+    score = probabilities.max(axis=1)
+    right = allowed[np.arange(len(score)), probabilities.argmax(axis=1)]
+    mean, accuracy, count = metrics.reliability(score, right)
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(4.5, 5.5), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    top.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    top.plot(mean, accuracy, marker="o")
+    top.set(ylabel="share right", title=f"{name}: calibration error {metrics.calibration_error(score, right):.3f}")
+    bottom.bar(mean, count, width=0.05)
+    bottom.set(xlabel="probability of the answer", ylabel="answers", xlim=(0, 1))
+    return _saved(figure, path)
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    return path

@@ -1,0 +1,169 @@
+"""`atelier classify train|plot|test`: heads for color, brand, type and any other attribute."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.cli.output import emit, log, progress
+from pipeline.errors import InputError
+
+ALIASES = {"pool": "type"}
+"""Other names of heads: `pool` is what FashionBrain calls the type."""
+
+group = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Train, plot and test heads (color, brand, type, ...) on cached features. First: `atelier features`.",
+)
+
+Features = Annotated[list[Path], typer.Option("--features", help="folder made by `atelier features`; again for more")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    group.command("train")(train)
+    group.command("plot")(plot)
+    group.command("test")(test)
+    app.add_typer(group, name="classify")
+
+
+def train(
+    out: Annotated[Path, typer.Argument(help="folder of the run: cards, metrics.jsonl, checkpoint.pt")],
+    features: Features,
+    head: Annotated[list[str], typer.Option(help="attribute to learn (a label column); again for several at once")],
+    multi: Annotated[list[str] | None, typer.Option(help="heads that may give several labels at once")] = None,
+    start: Annotated[list[Path] | None, typer.Option("--from", help="card of a head to refine on these labels")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
+    min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
+    precision: Annotated[
+        float, typer.Option(min=0.01, max=1, help="wanted share of right answers; below its threshold a head abstains")
+    ] = 0.9,
+    recipe: Annotated[Literal["adamw", "sgd"], typer.Option(help="sgd is the recipe of FashionBrain D2.5")] = "adamw",
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 40,
+    lr: Annotated[float | None, typer.Option(help="learning rate; default: 0.001 for adamw, 0.01 for sgd")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="rows a step")] = 256,
+    balance: Annotated[float, typer.Option(min=0, max=1, help="0: rows weigh alike; 1: labels weigh alike")] = 0.0,
+    weight: Annotated[list[str] | None, typer.Option(help="HEAD=NUMBER: weight of a head's loss in the sum")] = None,
+    validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
+    held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
+    split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
+    seed: Annotated[int, typer.Option(help="of first weights, order and dropout")] = 0,
+    licence: Annotated[str, typer.Option(help="licence of the weights, for the card")] = "",
+    data: Annotated[str, typer.Option(help="what the training data are, for the card")] = "",
+) -> None:
+    """Train heads on cached features, calibrate them and write their model cards.
+
+    A product's photos are all in training, all in validation or all in test. Validation chooses the epoch, the weight
+    decay, the temperature, and the threshold below which the head abstains; the figures printed are those of
+    the test products. `pool` is another name of `type`.
+
+    Examples:
+
+        atelier classify train var/runs/type --features var/features/shop --head type
+
+        atelier classify train var/runs/more --features var/features/new --head type
+            --from var/runs/type/cards/type.toml
+    """
+    from models.cards import read_card
+    from models.training.classify import Request, Words, train_heads
+    from models.training.features import join_features, read_features
+    from models.training.heads import HeadOptions
+    from models.training.splits import Split
+
+    heads = [ALIASES.get(name, name) for name in head]
+    several = {ALIASES.get(name, name) for name in multi or []}
+    request = Request(
+        heads={name: "multi" if name in several else "single" for name in heads},
+        min_count=min_count,
+        precision=precision,
+        split=Split(split_seed, validation, held_out),
+        options=HeadOptions(
+            recipe=recipe,
+            epochs=epochs,
+            lr=lr or (0.01 if recipe == "sgd" else 0.001),
+            weight_decays=(1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays,
+            batch=batch,
+            balance=balance,
+            seed=seed,
+        ),
+        start={read_card(path).name: path for path in start or []},
+        weights=_weights(weight or []),
+        words=Words(licence, data, command_line()),
+    )
+    joined = join_features([read_features(folder) for folder in features])
+    with progress(f"train {', '.join(heads)}", epochs, "epochs") as advance:
+
+        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
+            log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+            advance()
+
+        made = train_heads(joined, request, out, on_epoch, resume=resume)
+    if made.near_duplicates:
+        log.warning("%d test pictures have a near-duplicate of another product in training", made.near_duplicates)
+    emit(
+        {
+            "out": str(out),
+            "cards": {name: str(path) for name, path in made.cards.items()},
+            "figures": made.figures,
+            "near_duplicates": made.near_duplicates,
+            "epochs": made.epochs,
+        }
+    )
+
+
+def _weights(texts: list[str]) -> dict[str, float]:
+    weights = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            weights[ALIASES.get(name, name)] = float(number)
+        except ValueError:
+            raise InputError(f"--weight is HEAD=NUMBER, not {text!r}") from None
+    return weights
+
+
+def command_line() -> str:
+    """The command being run, as a person would type it."""
+    return shlex.join(["atelier", *sys.argv[1:]])
+
+
+def plot(
+    run: Annotated[Path, typer.Argument(help="folder that `atelier classify train` wrote")],
+) -> None:
+    """Draw a run: learning curves, and for each head the confusion matrix and the reliability diagram, as PNG.
+
+    Example: `atelier classify plot var/runs/type`
+    """
+    from models.training.plots import plot_run
+
+    emit({"run": str(run), "pictures": [str(path) for path in plot_run(run)]})
+
+
+def test(
+    card: Annotated[Path, typer.Argument(help="card of a head")],
+    features: Features,
+    everything: Annotated[
+        bool, typer.Option("--all", help="test on every labelled row, not only on the products held out")
+    ] = False,
+    held_out: Annotated[float, typer.Option(help="share of the products held out, as in training")] = 0.15,
+    split_seed: Annotated[int, typer.Option(help="seed of the split, as in training")] = 0,
+) -> None:
+    """Test a head on labelled features: accuracy, top-3, F1, coverage at its threshold, calibration error.
+
+    Rows with a label that the head does not know are left out and counted. Use --all on data that the head has
+    never been trained on.
+
+    Example: `atelier classify test models/starter/cards/type.toml --features var/features/shop --all`
+    """
+    from models.training.classify import test_head
+    from models.training.features import join_features, read_features
+    from models.training.splits import Split
+
+    data = join_features([read_features(folder) for folder in features])
+    split = None if everything else Split(split_seed, test=held_out)
+    emit({"card": str(card), **test_head(card, data, split)})

@@ -1,0 +1,77 @@
+"""`atelier features`: run the backbone over a labelled catalog once, so that heads train in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.output import emit, log, progress
+from pipeline.settings import settings
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("features")(features)
+
+
+def features(
+    out: Annotated[Path, typer.Argument(help="folder to write: features.npy, rows.parquet, meta.json")],
+    labels: Annotated[str | None, typer.Option(help="CSV or Parquet with a row a photo: a path or s3://...")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="folder or s3:// prefix of the photos; default: the folder of the labels")
+    ] = None,
+    demo: Annotated[str | None, typer.Option(help="a demo catalog, in place of --labels and --images")] = None,
+    file_column: Annotated[str, typer.Option(help="column with the photo's path under --images")] = "file",
+    product_column: Annotated[
+        str | None, typer.Option(help="column with the product: its photos stay on one side of every split")
+    ] = None,
+    label_column: Annotated[
+        list[str] | None,
+        typer.Option(help="a head to learn: COLUMN, HEAD=COLUMN or HEAD=COLUMN:first-word; may be given again"),
+    ] = None,
+    names: Annotated[Path | None, typer.Option(help="TOML with new names for labels, a table a head")] = None,
+    name: Annotated[str | None, typer.Option(help="name of this source in figures; default: its folder's")] = None,
+    release: Annotated[str | None, typer.Option(help="release whose backbone is used; default: release.uri")] = None,
+) -> None:
+    """Cache the features of a labelled catalog.
+
+    Every photo is decoded once and goes through the backbone once; `atelier classify train` and
+    `atelier annotate train` then read the features only. Photos that are missing or damaged are left out, counted
+    and named. A label may be several: `A|B`.
+
+    Example, a shop's own photos:
+
+        atelier features var/features/shop --labels shop/labels.csv --images shop --file-column file
+            --product-column product_id --label-column type --label-column color=baseColour
+    """
+    from models.release import load_release
+    from pipeline.labels.extract import extract
+    from pipeline.labels.sources import Source
+    from pipeline.releases import release_folder
+
+    chosen = settings()
+    source = Source(labels, images, demo, file_column, product_column, label_column or [], names, name)
+    catalog = source.open(chosen)
+    enrich = chosen.enrich
+    loaded = load_release(
+        release_folder(chosen, release), enrich.device, enrich.precision, enrich.threads, enrich.model_images
+    )
+    log.info("%s: %d pictures, on %s in %s", catalog.name, len(catalog.rows), loaded.device, loaded.precision)
+    with progress(f"features of {catalog.name}", len(catalog.rows), "pictures") as advance:
+        made = extract(catalog, loaded, chosen, out, advance)
+    for reason, keys in made.examples.items():
+        log.warning("%d photos left out, %s: %s", made.left_out[reason], reason, ", ".join(keys))
+    emit(
+        {
+            "out": str(out),
+            "source": catalog.name,
+            "rows": made.rows,
+            "left_out": made.left_out,
+            "heads": list(catalog.heads),
+            "backbone": loaded.cards.backbone[0].name,
+            "device": loaded.device,
+            "precision": loaded.precision,
+        }
+    )

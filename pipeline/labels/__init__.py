@@ -1,0 +1,1 @@
+"""Labelled catalogs: photos and what people say they show, as training data."""

@@ -1,0 +1,124 @@
+"""From a labelled catalog to cached features: decode once a photo, one backbone pass a picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from models.preprocessing import Preprocessing
+from models.release import Release
+from models.training.features import FeatureWriter
+from pipeline.errors import InputError, PhotoError
+from pipeline.images.crops import crop
+from pipeline.images.decode import Decoded, Limits, decode
+from pipeline.labels.catalog import BOX, LabelledCatalog
+from pipeline.settings import Settings
+from pipeline.storage.base import ObjectMissing, ObjectTooLarge
+
+NAMED = 5
+"""Missing photos that a message names."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What came of it: rows written, and photos left out by reason, with the first keys of each."""
+
+    rows: int
+    left_out: dict[str, int]
+    examples: dict[str, list[str]]
+
+
+def extract(
+    catalog: LabelledCatalog, release: Release, settings: Settings, out: Path, advance: Callable[[int], None]
+) -> Extracted:
+    """Write the features of every picture of the catalog to the folder `out`.
+
+    Args:
+        advance: told how many rows are done.
+
+    Raises:
+        InputError: none of the photos could be read; the message says why and names some.
+    """
+    groups = [rows for _, rows in catalog.rows.groupby("file", sort=True)]
+    writer = FeatureWriter(out, release.dim, sum(map(len, groups)))
+    left_out: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    pending: list[tuple[torch.Tensor, pd.DataFrame]] = []
+
+    def flush() -> None:
+        if pending:
+            crops = torch.cat([crops for crops, _ in pending])
+            writer.add(release.features(crops), pd.concat([rows for _, rows in pending]))
+            pending.clear()
+
+    for rows, made in _decoded(groups, catalog, release.preprocessing, settings):
+        advance(len(rows))
+        if isinstance(made, str):
+            left_out[made] += 1
+            examples.setdefault(made, [])
+            if len(examples[made]) < NAMED:
+                examples[made].append(rows["file"].iloc[0])
+            continue
+        pending.append((made, rows))
+        if sum(len(crops) for crops, _ in pending) >= release.batch_images:
+            flush()
+    flush()
+    if writer.count == 0:
+        raise InputError(f"no photo of {catalog.name!r} could be read under {catalog.images.uri}: {_words(examples)}")
+    written = writer.close(
+        {
+            "source": catalog.name,
+            "heads": list(catalog.heads),
+            "backbone": release.cards.backbone[0].digest(functional=True),
+            "precision": release.precision,
+            "left_out": dict(left_out),
+        }
+    )
+    return Extracted(written, dict(left_out), examples)
+
+
+def _words(examples: dict[str, list[str]]) -> str:
+    return "; ".join(f"{reason}: {', '.join(keys)}" for reason, keys in examples.items())
+
+
+def _decoded(
+    groups: list[pd.DataFrame], catalog: LabelledCatalog, preprocessing: Preprocessing, settings: Settings
+) -> Iterator[tuple[pd.DataFrame, torch.Tensor | str]]:
+    """Crops uint8 (n, 3, size, size) of each photo, or the reason why not; a few photos ahead of the reader."""
+    threads = max(1, settings.decode.threads or torch.get_num_threads())
+    limits = Limits.of(settings)
+
+    def one(rows: pd.DataFrame) -> torch.Tensor | str:
+        key = rows["file"].iloc[0]
+        try:
+            fetched = catalog.images.get(key, max_bytes=limits.max_bytes, timeout_s=settings.fetch.timeout_s)
+            return torch.stack(list(_crops(decode(fetched.data, limits), rows, preprocessing)))
+        except ObjectMissing:
+            return "missing"
+        except ObjectTooLarge:
+            return "too_many_bytes"
+        except PhotoError as error:
+            return str(error.reason)
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = 8 * threads
+        for begin in range(0, len(groups), ahead):
+            piece = groups[begin : begin + ahead]
+            yield from zip(piece, pool.map(one, piece), strict=True)
+
+
+def _crops(photo: Decoded, rows: pd.DataFrame, preprocessing: Preprocessing) -> Iterator[torch.Tensor]:
+    height, width = photo.pixels.shape[:2]
+    to_pixels = np.array([width / photo.width, height / photo.height] * 2)
+    for box in rows[list(BOX)].to_numpy(np.float64):
+        if np.isnan(box).any():
+            yield preprocessing.resize_image(photo.pixels)
+            continue
+        yield preprocessing.resize_image(crop(photo.pixels, box * to_pixels))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from pipeline.errors import InputError, SettingError, TransientError
 
@@ -134,6 +134,13 @@ class ObjectStore(Protocol):
 
     def get_file(self, key: str, path: Path) -> None:
         """Download an object of any size to `path`, streamed; `path` appears when it is whole."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable file to read parts of a large object; each part read is one request. Close it.
+
+        An object that is replaced while it is open raises `StoreUnavailable` (S3) or goes on as it was (local).
+        """
         ...
 
     def local_path(self, key: str) -> Path | None:

@@ -133,6 +133,11 @@ class LocalStore:
             while chunk := os.read(file, CHUNK):
                 out.write(chunk)
 
+    def open(self, key: str) -> BinaryIO:
+        """The file itself."""
+        with self._faults(key), self._open(key) as file:
+            return os.fdopen(os.dup(file), "rb")
+
     def local_path(self, key: str) -> Path | None:
         """The file itself."""
         return self._path(key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
 from botocore.config import Config
@@ -22,11 +23,13 @@ from pipeline.storage.base import (
     ObjectTimeout,
     ObjectTooLarge,
     Skipped,
+    StoreUnavailable,
     check_key,
     check_prefix,
     key_problem,
 )
 from pipeline.storage.local import whole_file
+from pipeline.storage.ranges import RangeReader
 from pipeline.storage.retries import TransientFault, with_retries
 from pipeline.storage.s3_faults import Place, s3_faults
 
@@ -34,9 +37,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 16
+BUFFER = 1 << 20
 PAGE = 1000
 ATTEMPTS = 5
 """Tries of everything but `get`, which is told how many."""
+
+_LOCK = threading.Lock()  # sessions may not make clients in two threads at once
 
 
 class S3Store:
@@ -51,7 +57,6 @@ class S3Store:
         self.prefix = check_key(prefix) + "/" if prefix else ""
         self._settings = settings
         self._clients: dict[float | None, S3Client] = {}
-        self._lock = threading.Lock()
         self._place = Place(self.uri, self.bucket, setting, settings.endpoint_url)
 
     def list(self, prefix: str = "", start_after: str = "") -> Iterator[ObjectInfo]:
@@ -155,6 +160,28 @@ class S3Store:
 
         with_retries(download, attempts=ATTEMPTS, what=f"{self.uri}/{key}")
 
+    def open(self, key: str) -> BinaryIO:
+        """A file whose reads are range requests for one version of the object."""
+        found = self.head(key)
+        if found is None:
+            raise ObjectMissing(f"there is no object {self.uri}/{key}")
+        return io.BufferedReader(RangeReader(partial(self._range, key, found.etag), found.size), BUFFER)
+
+    def _range(self, key: str, etag: str, begin: int, end: int) -> bytes:
+        """Bytes begin to end (not included) of the version `etag`."""
+
+        def read() -> bytes:
+            with s3_faults(self._place, key):
+                answer = self._client.get_object(
+                    Bucket=self.bucket, Key=self._name(key), Range=f"bytes={begin}-{end - 1}", IfMatch=f'"{etag}"'
+                )
+                return self._read(key, answer, None, None)
+
+        try:
+            return with_retries(read, attempts=ATTEMPTS, what=f"{self.uri}/{key}")
+        except StaleError as error:
+            raise StoreUnavailable(f"{self.uri}/{key} was replaced while it was read") from error
+
     def local_path(self, key: str) -> Path | None:
         """None: it is not local."""
         check_key(key)
@@ -166,7 +193,7 @@ class S3Store:
 
     def _client_for(self, timeout_s: float | None) -> S3Client:
         """One client a time limit, made when first needed; there are one or two."""
-        with self._lock:
+        with _LOCK:
             if timeout_s not in self._clients:
                 with s3_faults(self._place, ""):
                     self._clients[timeout_s] = _new_client(self._settings, timeout_s)
@@ -213,6 +240,12 @@ def _info(key: str, etag: str, size: int, modified: datetime) -> ObjectInfo:
     return ObjectInfo(key, etag.strip('"'), size, modified.astimezone(UTC))
 
 
+@lru_cache(maxsize=1)
+def session() -> boto3.Session:
+    """The one session of this process: finds credentials the standard way and renews them where they expire."""
+    return boto3.Session()
+
+
 def _new_client(settings: S3Settings, timeout_s: float | None) -> S3Client:
     """A client (safe to share between threads) whose requests give up no later than `timeout_s` without an answer.
 
@@ -229,7 +262,7 @@ def _new_client(settings: S3Settings, timeout_s: float | None) -> S3Client:
         request_checksum_calculation="when_required" if settings.endpoint_url else None,
         response_checksum_validation="when_required" if settings.endpoint_url else None,
     )
-    return boto3.Session().client("s3", endpoint_url=settings.endpoint_url, config=config)
+    return session().client("s3", endpoint_url=settings.endpoint_url, config=config)
 
 
 FOUND_BY_DELTA = {"env", "iam-role", "container-role", "assume-role-with-web-identity"}
@@ -242,12 +275,11 @@ def delta_options(settings: S3Settings) -> dict[str, str]:
     The library does not read profiles. So the credentials of one (also single sign-on, or a role assumed by it) are
     handed over as they are now: ask again for every table that is opened, and never print the options.
     """
-    session = boto3.Session()
-    options = {"AWS_REGION": session.region_name or "us-east-1", "conditional_put": "etag"}
+    options = {"AWS_REGION": session().region_name or "us-east-1", "conditional_put": "etag"}
     if settings.endpoint_url:
         options["AWS_ENDPOINT_URL"] = settings.endpoint_url
         options["AWS_ALLOW_HTTP"] = str(settings.endpoint_url.startswith("http://")).lower()
-    credentials = session.get_credentials()
+    credentials = session().get_credentials()
     if credentials and credentials.method not in FOUND_BY_DELTA:
         now = credentials.get_frozen_credentials()
         options |= {"AWS_ACCESS_KEY_ID": now.access_key or "", "AWS_SECRET_ACCESS_KEY": now.secret_key or ""}

@@ -28,6 +28,7 @@ from pipeline.storage import (
     open_store,
     storage_options,
 )
+from pipeline.storage.s3 import session
 
 pytestmark = pytest.mark.integration
 
@@ -133,6 +134,13 @@ def hang(relay: Relay) -> bool:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.storage.retries.FIRST_WAIT_S", 0.01)
+
+
+@pytest.fixture
+def new_session() -> Iterator[Callable[[], None]]:
+    """Forget the credentials that were found, as a new process would."""
+    yield session.cache_clear
+    session.cache_clear()
 
 
 @pytest.fixture
@@ -254,9 +262,14 @@ def test_missing_bucket_is_named_with_its_setting(s3_uri: str) -> None:
 
 
 def test_credentials_come_the_standard_way_and_stay_out_of_messages(
-    s3_uri: str, s3_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_uri: str,
+    s3_server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_session: Callable[[], None],
 ) -> None:
     settings = load_settings()
+    new_session()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-wrong-secret")
     with pytest.raises(StoreDenied, match=r"refuses access.*AWS_PROFILE") as denied:
         open_store(s3_uri, settings).check()
@@ -268,14 +281,17 @@ def test_credentials_come_the_standard_way_and_stay_out_of_messages(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    new_session()
     with pytest.raises(StoreDenied, match="AWS_ACCESS_KEY_ID"):
         open_store(s3_uri, settings).check()
 
     keys = f"aws_access_key_id={s3_server.access_key}\naws_secret_access_key={s3_server.secret_key}\n"
     (tmp_path / "credentials").write_text(f"[shop]\n{keys}")
     monkeypatch.setenv("AWS_PROFILE", "shop")
+    new_session()
     open_store(s3_uri, settings).check()
     monkeypatch.setenv("AWS_PROFILE", "nobody")
+    new_session()
     with pytest.raises(StoreDenied, match="nobody"):
         open_store(s3_uri, settings).check()
 
@@ -315,7 +331,12 @@ def test_keys_that_s3_allows_and_atelier_does_not_are_left_out(
 
 @pytest.mark.parametrize("way", ["environment", "profile"])
 def test_the_delta_library_reaches_the_same_store(
-    s3_uri: str, s3_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    s3_uri: str,
+    s3_server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_session: Callable[[], None],
+    way: str,
 ) -> None:
     from deltalake import DeltaTable, write_deltalake
 
@@ -326,6 +347,7 @@ def test_the_delta_library_reaches_the_same_store(
         monkeypatch.setenv("AWS_PROFILE", "shop")
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    new_session()
     settings = load_settings()
     options = storage_options(s3_uri, settings)
     assert ("AWS_SECRET_ACCESS_KEY" in options) == (way == "profile")

@@ -180,7 +180,7 @@ def test_put_if_unchanged(store: ObjectStore) -> None:
 
 
 def test_conditional_puts_count_like_one_after_the_other(store: ObjectStore) -> None:
-    """Eight writers add one each, again and again when overtaken: none is lost."""
+    """Four writers add one each time, again when overtaken: none is lost."""
     store.put("n", b"0")
 
     def add_one(_: int) -> None:
@@ -192,12 +192,13 @@ def test_conditional_puts_count_like_one_after_the_other(store: ObjectStore) -> 
                 continue
             return
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(add_one, range(24)))
-    assert store.get("n").data == b"24"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_one, range(16)))
+    assert store.get("n").data == b"16"
 
 
-def test_probe_accepts_this_store_and_remembers(store: ObjectStore) -> None:
+def test_probe_accepts_this_store_and_remembers(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.storage.probe.WRITERS", 3)  # the test server makes losers wait for seconds
     probe_conditional_put(store)
     assert keys(store) == []
     ensure_conditional_put(store, "http://endpoint")
@@ -224,10 +225,28 @@ def test_files(store: ObjectStore, tmp_path: Path) -> None:
     assert path is None or path.read_bytes() == source.read_bytes()
 
 
+def test_parts_of_a_large_object(store: ObjectStore) -> None:
+    data = secrets.token_bytes(3_000_000)
+    store.put("k", data)
+    with store.open("k") as file:
+        assert file.read(10) == data[:10]
+        file.seek(-20, 2)
+        assert file.read() == data[-20:]
+        assert file.read() == b""
+        file.seek(1_000_000)
+        assert file.read(1_500_000) == data[1_000_000:2_500_000]
+        assert file.tell() == 2_500_000
+        file.seek(5)
+        assert file.read() == data[5:]
+    with pytest.raises(ObjectMissing):
+        store.open("none")
+
+
 BAD_KEYS = ("", "/", "/etc/passwd", "a/", "a//b", "..", "../x", "a/../../x", "./a", "a/.", "a\0b", "\ud800", "x" * 1025)
 OPERATIONS: dict[str, Callable[[ObjectStore, str], object]] = {
     "get": lambda store, key: store.get(key),
     "head": lambda store, key: store.head(key),
+    "open": lambda store, key: store.open(key),
     "put": lambda store, key: store.put(key, b""),
     "put_if": lambda store, key: store.put_if(key, b"", etag=None),
     "delete": lambda store, key: store.delete(key),

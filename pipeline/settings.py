@@ -129,6 +129,17 @@ class IndexSettings(Section):
     cache: str = Field("var/cache/index", description="local folder for shard files of an index that lies on S3")
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
+    search_memory_gib: float = Field(
+        8.0, gt=0, description="memory an open index may occupy; galleries that need more get 1-bit codes and re-ranking"
+    )
+
+
+class SqlSettings(Section):
+    """How SQL over the tables runs (DuckDB)."""
+
+    memory_gib: float = Field(4.0, gt=0, description="memory of one connection; what needs more goes to `spill`")
+    threads: int = Field(0, ge=0, description="CPU threads of one connection; 0 = one a core")
+    spill: str = Field("var/cache/sql", description="local folder for what does not fit into memory")
 
 
 class AirflowSettings(Section):
@@ -154,6 +165,7 @@ class Settings(BaseSettings):
     enrich: EnrichSettings = EnrichSettings()
     release: ReleaseSettings = ReleaseSettings()
     index: IndexSettings = IndexSettings()
+    sql: SqlSettings = SqlSettings()
     airflow: AirflowSettings = AirflowSettings()
 
     @classmethod

@@ -6,10 +6,14 @@ Most decoders paint the missing part of a cut file gray and say nothing. Here li
 |---|---|
 | data end early | truncated, unless only the end marker is missing: then the picture is whole |
 | bad code, data segment ends early | corrupt |
-| stray bytes before the end marker | harmless padding that some cameras write |
+| stray bytes before the end marker | harmless if they are padding (some cameras write it), else corrupt |
+
+JPEG has no checksums: damage that decodes to other valid codes shows up nowhere but in the picture.
 """
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import simplejpeg
@@ -67,7 +71,7 @@ def _forgive(data: bytes, size: tuple[int, int], message: str, progressive: bool
     """
     words = message.lower()
     try:
-        if "extraneous bytes before marker 0xd9" in words:
+        if _is_padding(data, words):
             return simplejpeg.decode_jpeg(data, "RGB", min_height=size[0], min_width=size[1], strict=False)
         if "premature end of jpeg file" in words and not progressive:
             # With an end marker put there a complete file decodes without a warning, a cut one does not. A
@@ -78,6 +82,15 @@ def _forgive(data: bytes, size: tuple[int, int], message: str, progressive: bool
     if "premature end of jpeg file" in words or not data.rstrip(b"\x00").endswith(_END):
         raise PhotoError(Reason.TRUNCATED, f"the end of the file is missing ({message})")
     raise PhotoError(Reason.CORRUPT, message)
+
+
+def _is_padding(data: bytes, words: str) -> bool:
+    """Whether the warning is about stray bytes before the end marker, and those are all 00 or all FF."""
+    found = re.search(r"(\d+) extraneous bytes before marker 0xd9", words)
+    if not found:
+        return False
+    end = data.rfind(_END)
+    return len(set(data[end - int(found[1]) : end])) == 1 and data[end - 1] in (0x00, 0xFF)
 
 
 def _beyond_turbo(message: str) -> bool:

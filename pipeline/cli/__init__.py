@@ -27,6 +27,8 @@ app = typer.Typer(
 
 MODULES = (
     "demo_command",
+    "index_commands",
+    "search_commands",
     "settings_command",
     "detect_commands",
     "features_commands",

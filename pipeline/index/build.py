@@ -34,7 +34,7 @@ from pipeline.index.spill import Spill, spill_vectors
 from pipeline.settings import IndexSettings
 from pipeline.storage.base import ObjectStore
 
-TUNING_QUERIES = 200
+TUNING_QUERIES = 100
 KEPT_OUT = 16
 """Of so many vectors one is never trained on, to be a query, and one more to tune by; told by their ids' bits."""
 

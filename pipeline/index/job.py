@@ -18,7 +18,8 @@ from pipeline.index.source import TableSource
 from pipeline.settings import Settings
 from pipeline.storage import open_store
 from pipeline.storage.base import ObjectStore
-from pipeline.tables import Snapshot, Warehouse, connect, open_warehouse
+from pipeline.tables import Snapshot, Warehouse, open_warehouse
+from pipeline.tables.query import connect
 from pipeline.tables.schema import TABLES
 
 
@@ -30,7 +31,6 @@ def index_store(settings: Settings) -> ObjectStore:
 def table_source(settings: Settings, warehouse: Warehouse, snapshot: Snapshot) -> TableSource:
     """The vectors of a snapshot."""
     con = connect(warehouse, snapshot)
-    con.execute(f"set memory_limit = '{max(0.5, settings.index.memory_gib / 2):.2f}GiB'")
     return TableSource(con, snapshot.number, snapshot.release_id, dict(snapshot.versions), settings.index.kinds)
 
 

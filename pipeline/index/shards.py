@@ -10,7 +10,6 @@ results are held out of the index, though the published index has to hold every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,9 @@ SEED = 20_240
 ITERATIONS = 8
 EXHAUSTIVE_BELOW = 60_000
 """A filter that leaves so few vectors of a shard is answered by looking at every one of them."""
+PLATEAU = 0.002
+FLOOR = 0.8
+"""Below this recall more lists are always worth a try."""
 CANDIDATES = 10
 """Vectors looked at for each that is wanted, at the least."""
 
@@ -216,7 +218,10 @@ def fit_width(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray,
 
 
 def tune_probes(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], target: float) -> int:
-    """Fewest lists to look at for a mean recall@10 of `target` (the queries themselves left out); all, if need be.
+    """Fewest lists to look at for a mean recall@10 of `target`, the queries themselves left out.
+
+    Where the codes are too coarse for the target, looking at more lists stops helping: then it is the fewest that
+    come within `PLATEAU` of what twice as many reach.
 
     Args:
         shard: an open shard with inverted lists.
@@ -226,11 +231,20 @@ def tune_probes(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[
         target: recall, 0 to 1.
     """
     lists = shard.choice.lists
-    enough = lists
-    for probes in _doubling(lists):
-        if _recall_at(shard, queries, own, truth, probes) >= target:
-            enough = probes
-            break
+    enough, before = 1, _recall_at(shard, queries, own, truth, 1)
+    while before < target and enough < lists:
+        more = min(2 * enough, lists)
+        recall = _recall_at(shard, queries, own, truth, more)
+        if before > FLOOR and recall - before < PLATEAU:
+            return enough
+        enough, before = more, recall
+    return _between(shard, queries, own, truth, target, enough) if before >= target else lists
+
+
+def _between(
+    shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], target: float, enough: int
+) -> int:
+    """Fewest lists between half of `enough` and `enough` that reach the target, up to an eighth."""
     low = enough // 2
     while enough - low > max(1, low // 8):
         middle = (low + enough) // 2
@@ -239,13 +253,6 @@ def tune_probes(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[
         else:
             low = middle
     return enough
-
-
-def _doubling(limit: int) -> Iterator[int]:
-    value = 1
-    while value < limit:
-        yield value
-        value *= 2
 
 
 def _recall_at(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], probes: int) -> float:

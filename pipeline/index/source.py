@@ -150,7 +150,7 @@ class TableSource:
             self._con.unregister("index_wanted_ids")
             wanted = "index_wanted"
         query = self._con.sql(
-            f"with v as (select {_ID_SQL} as id, e.batch_id, e.vector from embeddings e "
+            f"with v as (select {_ID_SQL} as id, e.batch_id, e.vector from stored.embeddings e "
             f"where e.release_id = $release and list_contains($kinds, e.kind){self._only_batches(wanted, ids)}) "
             f"select id, vector from v semi join {wanted} using (id, batch_id)",
             params={"release": self._release_id, "kinds": list(self._kinds)},
@@ -182,11 +182,11 @@ select
     case when e.kind = 'garment' then g.brand else i.brand end as brand,
     case when e.kind = 'garment' then g.pattern else i.pattern end as pattern,
     case when e.kind = 'garment' then g.gender else i.gender end as gender
-from embeddings e
-join "catalog" c using (image_key, etag)
+from stored.embeddings e
+join "catalog" c on c.image_key = e.image_key and c.etag = e.etag
 join images i
     on i.image_key = e.image_key and i.etag = e.etag and i.release_id = e.release_id and i.batch_id = e.batch_id
-left join garments g
+left join stored.garments g
     on e.kind = 'garment' and g.image_key = e.image_key and g.etag = e.etag and g.release_id = e.release_id
     and g.batch_id = e.batch_id and g.garment_index = e.garment_index
 where e.release_id = ? and list_contains(?, e.kind)

@@ -1,0 +1,138 @@
+"""SQL over the tables: a DuckDB connection with every table and view, pinned to one state of the warehouse."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from pipeline.errors import InputError
+from pipeline.settings import Settings
+from pipeline.tables.delta import EVOLVED, DeltaFolder
+from pipeline.tables.ledger import sql_text
+from pipeline.tables.schema import TABLES
+from pipeline.tables.snapshots import Snapshot
+from pipeline.tables.sql_files import in_order, read_sql
+from pipeline.tables.warehouse import Warehouse
+
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+    pa.bool_(): "BOOLEAN",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
+}
+
+
+def connect(
+    warehouse: Warehouse, snapshot: Snapshot | None = None, *, release_id: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB whose tables are the warehouse's, at the snapshot's versions or the newest ones.
+
+    Every declared table is there under its name, empty where it was never written, with the declared columns. Of
+    tables with `ledgered` rows only rows of committed batches show; all rows are in schema `stored`. `this_snapshot`
+    has one row: number (null without a snapshot), release_id, run_id, taken_at. The views of sql/views are on top.
+    Timestamps are UTC. Close the connection, or use it as a context manager.
+
+    Args:
+        warehouse: where the tables are.
+        snapshot: the state to read; None: the newest version of each table as it is now.
+        release_id: whose rows are the current ones, without a snapshot; None: the release enriched with last.
+
+    Raises:
+        InputError: a version that the snapshot names is gone, or a view can't be made.
+    """
+    con = duckdb.connect(":memory:", config=_configuration(warehouse.settings))
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute("CREATE SCHEMA stored")
+        for name in ("images", *(name for name in TABLES if name != "images")):  # the ledger first: see versions()
+            _add_table(con, warehouse.folder(name), snapshot)
+        _add_this_snapshot(con, snapshot, release_id)
+        for view in in_order(read_sql("views")):
+            _run(con, f'CREATE VIEW "{view.name}" AS {view.statement}', f"sql/views/{view.path.name}")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The DuckDB type of a declared column type."""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return "STRUCT(" + ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind) + ")"
+    return _SQL_TYPES[kind]
+
+
+def _configuration(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """Limits; no extension is ever looked for on the network; a spill folder that no other process shares."""
+    spill = Path(settings.sql.spill).absolute() / secrets.token_hex(8)
+    spill.parent.mkdir(parents=True, exist_ok=True)
+    configuration: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{settings.sql.memory_gib}GiB",
+        "temp_directory": str(spill),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if settings.sql.threads:
+        configuration["threads"] = settings.sql.threads
+    return configuration
+
+
+def _add_table(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, snapshot: Snapshot | None) -> None:
+    table = folder.table
+    pinned = snapshot.versions.get(table.name) if snapshot else None
+    absent = snapshot is not None and pinned is None
+    delta = None if absent else folder.load(pinned)
+    source = "" if delta is None else _source(con, folder, delta)
+    present = set() if delta is None else {field.name for field in delta.schema().fields}
+    columns = ", ".join(
+        f'"{c.name}"' if source and c.name in present else f'NULL::{sql_type(c.type)} AS "{c.name}"'
+        for c in table.columns
+    )
+    con.execute(f'CREATE VIEW stored."{table.name}" AS SELECT {columns}{source or " WHERE false"}')
+    counted = " SEMI JOIN (SELECT DISTINCT batch_id FROM stored.images) USING (batch_id)" if table.ledgered else ""
+    con.execute(f'CREATE VIEW "{table.name}" AS SELECT * FROM stored."{table.name}"{counted}')
+
+
+def _source(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, delta: DeltaTable) -> str:
+    """The FROM clause over the live files; empty where there is none.
+
+    Never the folder itself: it also holds files of other versions and of writes that were never committed.
+    """
+    files = delta.file_uris()
+    if not files:
+        return ""
+    if "://" in folder.uri:
+        con.register(f"files_{folder.table.name}", folder.dataset(delta))
+        return f" FROM files_{folder.table.name}"
+    types = ", ".join(f"'{c}': {sql_type(folder.table.column[c].type)}" for c in folder.table.partition_by)
+    options = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ", hive_partitioning = false"
+    if delta.metadata().configuration.get(EVOLVED):
+        options += ", union_by_name = true"  # opens every file once, so only where older files lack columns
+    return f" FROM read_parquet([{', '.join(map(sql_text, files))}]{options})"
+
+
+def _add_this_snapshot(con: duckdb.DuckDBPyConnection, snapshot: Snapshot | None, release_id: str | None) -> None:
+    if snapshot is None and release_id is None:
+        newest = con.execute("SELECT arg_max(release_id, enriched_at) FROM stored.images").fetchone()
+        release_id = newest[0] if newest else None
+    row = (snapshot.number, snapshot.release_id, snapshot.run_id) if snapshot else (None, release_id, None)
+    con.execute("CREATE TABLE this_snapshot (number BIGINT, release_id VARCHAR, run_id VARCHAR, taken_at TIMESTAMPTZ)")
+    con.execute("INSERT INTO this_snapshot VALUES (?, ?, ?, ?)", [*row, snapshot.taken_at if snapshot else None])
+
+
+def _run(con: duckdb.DuckDBPyConnection, statement: str, source: str) -> None:
+    try:
+        con.execute(statement)
+    except duckdb.Error as error:
+        raise InputError(f"{source}: {error}") from error

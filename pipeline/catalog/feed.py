@@ -56,7 +56,8 @@ def load_feed(settings: Settings, con: duckdb.DuckDBPyConnection) -> bool:
     names = ", ".join(c.name for c in FEED.columns)
     con.execute(f"CREATE TABLE feed AS SELECT {names} FROM feed_rows ORDER BY product_id")
     con.execute(
-        "CREATE TABLE feed_images AS SELECT image_key, min(product_id) AS product_id FROM feed_claims GROUP BY image_key"
+        "CREATE TABLE feed_images AS"
+        " SELECT image_key, min(product_id) AS product_id FROM feed_claims GROUP BY image_key"
     )
     con.execute("DROP TABLE feed_rows")
     con.execute("DROP TABLE feed_claims")

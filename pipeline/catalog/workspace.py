@@ -28,7 +28,7 @@ def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
         TransientError: the temporary folder is full.
     """
     with tempfile.TemporaryDirectory(prefix="atelier-plan-") as folder:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
             "threads": min(THREADS, os.cpu_count() or 1),
             "temp_directory": str(Path(folder) / "spill"),

@@ -1,0 +1,127 @@
+"""Which photos are pending, and why: joins of listing, ledger and quarantine in a workspace on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow.compute as pc
+
+from pipeline.catalog.feed import load_feed
+from pipeline.catalog.listing import photo_batches
+from pipeline.catalog.quarantine import READMITTED, newest_sql
+from pipeline.catalog.workspace import insert
+from pipeline.settings import Settings
+from pipeline.tables import Warehouse
+
+PENDING = ("new", "changed", "new_release", "retry", "readmitted")
+"""Why a photo is pending: its key is not known; known with other bytes; these bytes are known to another release; a
+failed fetch is due again; it was let out of quarantine."""
+
+DONE, QUARANTINED, WAITING, OVER_LIMIT = "done", "quarantined", "waiting", "over_limit"
+
+_EVENT_COLUMNS = ("image_key", "etag", "release_id", "reason", "permanent", "next_retry_at", "happened_at", "batch_id")
+
+_DECIDE = f"""
+CREATE TABLE decided AS
+SELECT todo.*, CASE
+    WHEN state.reason <> '{READMITTED}' AND (state.permanent OR state.next_retry_at IS NULL) THEN '{QUARANTINED}'
+    WHEN state.reason <> '{READMITTED}' AND state.next_retry_at > $now THEN '{WAITING}'
+    WHEN state.release_id = $release_id OR (state.reason IS NOT NULL AND NOT coalesce(known.same_etag, false))
+        THEN if(state.reason = '{READMITTED}', 'readmitted', 'retry')
+    WHEN known.same_etag THEN 'new_release'
+    WHEN known.image_key IS NOT NULL OR todo.image_key IN (SELECT image_key FROM state) THEN 'changed'
+    ELSE 'new'
+END AS reason
+FROM todo LEFT JOIN state USING (image_key, etag) LEFT JOIN known USING (image_key)
+"""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Counts of photos; see `Plan`. The photos themselves are in the tables `photos` and `pending` of the workspace."""
+
+    listed: int
+    pending: int
+    by_reason: dict[str, int]
+    left_out: dict[str, int]
+
+
+def decide(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    warehouse: Warehouse,
+    release_id: str,
+    *,
+    prefix: str,
+    limit: int | None,
+    on_listed: Callable[[int], object],
+) -> Decision:
+    """Fill the tables `photos` (all that are listed, as the table `catalog` has them), `feed` and `pending`.
+
+    For its arguments and errors see `make_plan`.
+    """
+    load_feed(settings, con)
+    _load_photos(con, settings, prefix, on_listed)
+    _load_todo(con, warehouse, release_id, prefix)
+    con.execute(_DECIDE, {"now": datetime.now(UTC), "release_id": release_id})
+    pending = f"SELECT * FROM decided WHERE reason IN {PENDING}"
+    con.execute(f"CREATE TABLE pending AS {pending} {'' if limit is None else f'ORDER BY image_key LIMIT {limit:d}'}")
+    return _count(con)
+
+
+def under(prefix: str) -> pc.Expression | None:
+    """A filter for scans: keys that begin with `prefix`; the comparison lets files be skipped."""
+    if not prefix:
+        return None
+    return (pc.field("image_key") >= prefix) & pc.starts_with(pc.field("image_key"), prefix)
+
+
+def _load_photos(
+    con: duckdb.DuckDBPyConnection, settings: Settings, prefix: str, on_listed: Callable[[int], object]
+) -> None:
+    """List into `photos`; a product that the feed names for a photo goes before the one its key names."""
+    con.execute(
+        "CREATE TABLE photos (image_key VARCHAR, etag VARCHAR, bytes BIGINT, modified_at TIMESTAMPTZ,"
+        " product_id VARCHAR)"
+    )
+    insert(con, "photos", photo_batches(settings, prefix, on_listed))
+    con.execute(
+        "UPDATE photos SET product_id = feed_images.product_id FROM feed_images"
+        " WHERE feed_images.image_key = photos.image_key"
+    )
+
+
+def _load_todo(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, release_id: str, prefix: str) -> None:
+    """Fill `todo` (photos not in the ledger), `state` (their quarantine) and `known` (what other rows have of them)."""
+    ours = pc.field("release_id") == release_id
+    keys = under(prefix)
+    done = warehouse.scan("images", columns=["image_key", "etag"], filter=ours if keys is None else ours & keys)
+    con.register("done", done)
+    con.execute("CREATE TABLE todo AS SELECT * FROM photos ANTI JOIN done USING (image_key, etag)")
+    con.register("events", warehouse.scan("quarantine", columns=_EVENT_COLUMNS, filter=keys))
+    con.execute("CREATE TABLE events_todo AS SELECT events.* FROM events SEMI JOIN todo USING (image_key)")
+    con.execute(f"CREATE TABLE state AS {newest_sql('events_todo')}")
+    con.register("ledger", warehouse.scan("images", columns=["image_key", "etag"], filter=keys))
+    con.execute(
+        "CREATE TABLE known AS SELECT image_key, bool_or(ledger.etag = todo.etag) AS same_etag"
+        " FROM todo JOIN ledger USING (image_key) GROUP BY image_key"
+    )
+    for name in ("done", "events", "ledger"):
+        con.unregister(name)
+
+
+def _count(con: duckdb.DuckDBPyConnection) -> Decision:
+    counted = dict(con.execute("SELECT reason, count(*) FROM decided GROUP BY reason").fetchall())
+    by_reason = dict(con.execute("SELECT reason, count(*) FROM pending GROUP BY reason").fetchall())
+    listed, todo = (con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in ("photos", "todo"))
+    pending = sum(by_reason.values())
+    left_out = {
+        DONE: listed - todo,
+        QUARANTINED: counted.get(QUARANTINED, 0),
+        WAITING: counted.get(WAITING, 0),
+        OVER_LIMIT: sum(counted.get(reason, 0) for reason in PENDING) - pending,
+    }
+    return Decision(listed, pending, {reason: by_reason.get(reason, 0) for reason in PENDING}, left_out)

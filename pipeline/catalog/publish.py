@@ -69,8 +69,9 @@ def record_run(
     warehouse: Warehouse, run_id: str, release_id: str, started_at: datetime, seconds: float, details: Mapping[str, Any]
 ) -> None:
     """Enter the job into the table `runs`."""
+    batch_id = hashlib.sha256(f"{run_id}:plan:0".encode()).hexdigest()[:16]
     row = {
-        "batch_id": hashlib.sha256(f"{run_id}:plan:0".encode()).hexdigest()[:16],
+        "batch_id": batch_id,
         "run_id": run_id,
         "job": "plan",
         "part": 0,
@@ -83,7 +84,7 @@ def record_run(
         "device": None,
         "details": json.dumps(details),
     }
-    warehouse.replace_batch("runs", row["batch_id"], pa.Table.from_pylist([row], RUNS.arrow_schema))
+    warehouse.replace_batch("runs", batch_id, pa.Table.from_pylist([row], RUNS.arrow_schema))
 
 
 def _ordered(con: duckdb.DuckDBPyConnection, table: Table, name: str, key: str) -> Iterable[pa.RecordBatch]:

@@ -27,12 +27,15 @@ app = typer.Typer(
 
 MODULES = (
     "demo_command",
+    "plan_commands",
+    "quarantine_commands",
     "index_commands",
     "search_commands",
     "settings_command",
     "detect_commands",
     "features_commands",
     "classify_commands",
+    "annotate_commands",
     "release_commands",
 )
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""

@@ -37,6 +37,8 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
     _refuse(table, sorted({name for name in names if names.count(name) > 1}), "is there twice")
     for column in table.columns:
         check_column(table, column, rows.column(column.name))
+    if "vector" in table.column:
+        _check_vectors(table, rows)
     return pa.table([rows.column(c.name) for c in table.columns], schema=table.arrow_schema)
 
 
@@ -60,6 +62,15 @@ def check_batch(table: Table, batch_id: str, rows: pa.Table) -> None:
     others = pc.unique(rows.column("batch_id").filter(pc.not_equal(rows.column("batch_id"), batch_id)))
     if len(others):
         raise InputError(f"table {table.name}, column batch_id: holds {others[0]} in a write of batch {batch_id}")
+
+
+def _check_vectors(table: Table, rows: pa.Table) -> None:
+    """A vector holds `dim` float16 numbers: two bytes each."""
+    expected = pc.multiply(rows.column("dim"), 2)
+    wrong = rows.filter(pc.not_equal(pc.binary_length(rows.column("vector")), expected))
+    if wrong.num_rows:
+        found, dim = len(wrong.column("vector")[0].as_py()), wrong.column("dim")[0]
+        raise InputError(f"table {table.name}, column vector: {found} bytes where dim says {dim} float16 numbers")
 
 
 def _refuse(table: Table, columns: list[str], problem: str) -> None:

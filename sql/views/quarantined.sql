@@ -18,7 +18,7 @@ WITH newest AS (
     SELECT *
     FROM quarantine
     JOIN "catalog" USING (image_key, etag)
-    QUALIFY row_number() OVER (PARTITION BY image_key, etag ORDER BY happened_at DESC, batch_id) = 1
+    QUALIFY row_number() OVER (PARTITION BY image_key, etag ORDER BY happened_at DESC, batch_id DESC) = 1
 )
 SELECT
     image_key, etag, product_id, reason, message, permanent, attempts, next_retry_at, happened_at, release_id,

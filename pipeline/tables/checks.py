@@ -1,0 +1,79 @@
+"""Data checks: each file of sql/checks selects offending rows; none means that it passes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from pipeline.errors import InputError, SettingError
+from pipeline.tables.sql_files import SqlFile, read_sql
+
+EXAMPLES = 5
+"""Offending rows that a result carries, at the most."""
+
+SEVERITIES = ("blocking", "warning")
+"""A blocking check that finds rows stops the run before anything is published; a warning is only reported."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check found: the number of offending rows and up to five of them, by column name."""
+
+    name: str
+    severity: str
+    purpose: str
+    rows: int
+    examples: tuple[dict[str, Any], ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it found nothing."""
+        return self.rows == 0
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing may be published."""
+        return not self.passed and self.severity == "blocking"
+
+
+def run_checks(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+    """Run every check on a connection of `connect`, one after the other; blocking ones first, then by name.
+
+    Raises:
+        InputError: a check can't be run on these tables; the message names its file.
+    """
+    files = [(SEVERITIES.index(severity_of(file)), file.name, file) for file in read_sql("checks")]
+    return [run_check(con, file) for _, _, file in sorted(files, key=lambda found: found[:2])]
+
+
+def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile) -> CheckResult:
+    """Run one check; see `run_checks`."""
+    started = time.monotonic()
+    counted = f"SELECT *, count(*) OVER () AS _rows FROM (\n{check.statement}\n) LIMIT {EXAMPLES}"
+    try:
+        cursor = con.execute(counted)
+        names = [column[0] for column in cursor.description or ()]
+        found = cursor.fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"sql/checks/{check.path.name}: {error}") from error
+    examples = tuple(dict(zip(names[:-1], row[:-1], strict=True)) for row in found)
+    rows = found[0][-1] if found else 0
+    return CheckResult(
+        check.name, severity_of(check), check.purpose, rows, examples, round(time.monotonic() - started, 3)
+    )
+
+
+def severity_of(check: SqlFile) -> str:
+    """Blocking or warning, as its header says.
+
+    Raises:
+        SettingError: the header says neither.
+    """
+    severity = check.fields.get("severity", "")
+    if severity not in SEVERITIES:
+        raise SettingError(f"{check.path}: its header needs `-- severity: blocking` or `-- severity: warning`")
+    return severity

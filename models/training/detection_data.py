@@ -76,7 +76,7 @@ def parse_source(text: str) -> Source:
     path = Path(name)
     if not path.exists():
         raise DataError(f"there is no source of boxes {path}; it can be {FORMATS}")
-    default = path / "photos" if _is_demo(path) else path if path.is_dir() else path.parent
+    default = path if path.is_dir() else path.parent
     try:
         weight = float(options.get("weight", 1))
     except ValueError:

@@ -30,6 +30,8 @@ SETTABLE = (
 )
 Data = Annotated[list[str], typer.Option("--data", help=SOURCES)]
 CardPath = Annotated[Path, typer.Option("--card", help="detector card; default: the starter release's")]
+SMALL_SIZES = ((360, 480), (320, 480), (384, 384))
+"""Width and height of rendered training photos: more than a detector's input has, and quick to render."""
 STARTER_CARDS = Path(__file__).parents[2] / "models" / "starter" / "cards"
 STARTER_CARD = STARTER_CARDS / "detector.toml"
 
@@ -223,6 +225,27 @@ def convert(
         write_voc(boxes.images, dest)
     count = sum(len(image.labels) for image in boxes.images)
     emit({"photos": len(boxes.images), "boxes": count, "left_out": len(boxes.problems), "written": str(dest)})
+
+
+@app.command()
+def render(
+    dest: Annotated[Path, typer.Argument(help="folder for photos/ with truth/, cutouts/<group>/*.png and scenes/")],
+    products: Annotated[int, typer.Option(min=1, help="products, three small photos each, with exact boxes")] = 400,
+    parts: Annotated[int, typer.Option(min=0, help="cut-out garments, and as many scenes, to compose with")] = 200,
+    seed: Annotated[int, typer.Option(help="the same seed renders the same pictures")] = 1,
+) -> None:
+    """Render training material with the demo shop's renderer: photos with boxes, cut-outs and scenes.
+
+    atelier detect render var/rendered --products 400 --seed 1
+    """
+    from pipeline.cli.detect_parts import render_parts
+    from pipeline.demo import generate
+
+    with progress("rendering photos", products * 3) as advance:
+        counts = generate(dest, products, seed, on_photo=advance, sizes=SMALL_SIZES)
+    with progress("rendering parts", parts * 2, "pictures") as advance:
+        render_parts(dest, parts, seed, advance)
+    emit({"folder": str(dest), "cutouts": parts, "scenes": parts} | counts)
 
 
 @app.command()

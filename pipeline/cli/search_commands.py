@@ -41,7 +41,7 @@ def search(
     if (image is None) == (image_key is None):
         raise SettingError("search by --image FILE or by --image-key KEY, one of them")
     index = Index.open(None, settings(), version)
-    vectors, exclude, feature_id = _by_file(image) if image else _by_key(index, str(image_key))
+    vectors, exclude, feature_id = _by_file(image, index) if image else _by_key(index, str(image_key))
     filters = parse_where(where)
     hits = index.search(
         vectors,
@@ -95,16 +95,26 @@ def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray, str | None]
     return index.vectors_of(rows[:1] if not whole else rows[rows == whole[0]]), rows, None
 
 
-def _by_file(path: Path) -> tuple[np.ndarray, np.ndarray, str | None]:
+def _by_file(path: Path, index: Index) -> tuple[np.ndarray, np.ndarray, str | None]:
     """The vector of a photo that need not be in the catalog, made as the catalog's were."""
     import numpy as np
 
+    from models.release import load_release
     from pipeline.enrich.query import embed_photos
+    from pipeline.releases import release_folder
 
     if not path.is_file():
         raise InputError(f"--image {path} is not a file")
-    embedded = embed_photos([path.read_bytes()], settings())
-    return embedded.vectors, np.empty(0, np.int64), embedded.feature_id
+    enrich = settings().enrich
+    release = load_release(
+        release_folder(settings()), enrich.device, enrich.precision, enrich.threads, enrich.model_images
+    )
+    if index.manifest.feature_id not in ("", release.feature_id):
+        raise InputError(
+            f"release.uri ({settings().release.uri}) makes vectors of {release.feature_id}, index "
+            f"{index.manifest.version} holds vectors of {index.manifest.feature_id}: they can't be compared"
+        )
+    return embed_photos([path], release, settings()), np.empty(0, np.int64), release.feature_id
 
 
 def _warn_of_unknown(index: Index, filters: dict[str, str]) -> None:

@@ -8,45 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.errors import SettingError, StaleError, TransientError
-from pipeline.index import judge, shards
-from pipeline.index.choose import GIB, plan_shards, training_size
-from pipeline.index.files import Files, file_sha256, incomplete
-from pipeline.index.gallery import Index, load_manifest
+from pipeline.index import shards
+from pipeline.index.assess import assess, save_truth
+from pipeline.index.choose import GIB, plan_shards
+from pipeline.index.files import Files, incomplete
+from pipeline.index.gallery import load_manifest
 from pipeline.index.layout import Task, Work, collect_rows, plan_tasks, write_ids
-from pipeline.index.manifest import FORMAT, FileEntry, Manifest, ShardEntry, manifest_key
+from pipeline.index.making import Built, file_entry, make_shard
+from pipeline.index.manifest import FORMAT, Manifest, ShardEntry, manifest_key
 from pipeline.index.rows import Rows
 from pipeline.index.source import Source
-from pipeline.index.spill import Spill, spill_vectors
+from pipeline.index.spill import spill_vectors
 from pipeline.settings import IndexSettings
 from pipeline.storage.base import ObjectStore
 
-TUNING_QUERIES = 100
-KEPT_OUT = 16
-"""Of so many vectors one is never trained on, to be a query, and one more to tune by; told by their ids' bits."""
-
 Advance = Callable[[int], object]
-
-
-@dataclass(frozen=True)
-class Built:
-    """A shard's files on this machine, before they have a place in the store; `fresh` maps file names to them."""
-
-    entry: ShardEntry
-    fresh: dict[str, Path]
 
 
 def build_index(
@@ -86,17 +73,21 @@ def build_index(
         exact_below=settings.exact_below,
         target=settings.target_recall,
     )
+    before = load_manifest(store, base) if base is not None and not full else None
     with work_folder(Path(settings.cache)) as folder:
-        rows = collect_rows(source, plans, folder)
         files = Files(store, Path(settings.cache))
-        tasks = plan_tasks(rows, {} if full else reusable(store, files, base, source, settings))
+        tasks = plan_tasks(collect_rows(source, plans, folder), reusable(before, files, source, settings))
         _check_disk(tasks, source.origin.dim, folder)
         spills = spill_vectors(source, tasks, folder, advance)
-        built = [_make_shard(task, spills[task.rows.plan.name], folder, files, settings) for task in tasks]
-        manifest, fresh = _assemble(source, tasks, built, folder, inputs, base)
-        manifest = _judged(manifest, Files(store, Path(settings.cache), fresh), source, settings)
-        manifest = manifest.model_copy(update={"build_seconds": time.monotonic() - started})
-        return _store(manifest, fresh, store)
+        built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings) for task in tasks]
+        manifest, fresh = _assemble(source, tasks, built, folder, inputs)
+        files = Files(store, Path(settings.cache), fresh)
+        manifest, truth = assess(manifest, files, source, settings, tasks, spills, before)
+        manifest, more = save_truth(manifest, truth, Rows(files.path(manifest.ids), manifest), folder)
+        built_on = base if any(task.work is not Work.BUILD for task in tasks) else None
+        seconds = time.monotonic() - started
+        manifest = manifest.model_copy(update={"build_seconds": seconds, "built_on": built_on})
+        return _store(manifest, fresh | more, store)
 
 
 def inputs_hash(source: Source, settings: IndexSettings) -> str:
@@ -128,14 +119,12 @@ def find_version(store: ObjectStore, snapshot: int, inputs: str) -> Manifest | N
 
 
 def reusable(
-    store: ObjectStore, files: Files, base: str | None, source: Source, settings: IndexSettings
+    manifest: Manifest | None, files: Files, source: Source, settings: IndexSettings
 ) -> dict[str, tuple[ShardEntry, np.ndarray]]:
-    """Shards of version `base` that may be built upon, with the ids of their vectors, by name."""
-    if base is None:
-        return {}
-    manifest = load_manifest(store, base)
+    """Shards of an earlier version that may be built upon, with the ids of their vectors, by name."""
     origin = source.origin
-    if (manifest.feature_id, manifest.dim, manifest.kinds) != (origin.feature_id, origin.dim, origin.kinds):
+    same = (origin.feature_id, origin.dim, origin.kinds)
+    if manifest is None or (manifest.feature_id, manifest.dim, manifest.kinds) != same:
         return {}
     rows = Rows(files.path(manifest.ids), manifest)
     low = {
@@ -181,95 +170,13 @@ def _check_disk(tasks: Sequence[Task], dim: int, folder: Path) -> None:
         )
 
 
-def _make_shard(task: Task, spill: Spill, folder: Path, files: Files, settings: IndexSettings) -> Built:
-    """The files of one shard: as they were, added to, or new."""
-    plan, before = task.rows.plan, task.before
-    if task.work is Work.REUSE and before is not None:
-        return Built(before.model_copy(update={"live": int(task.live.sum())}), {})
-    stem = re.sub(r"[^A-Za-z0-9_-]", "_", f"shard-{plan.name}")
-    path = folder / f"{stem}.faiss"
-    fresh = {path.name: path}
-    vectors: FileEntry | None = None
-    if task.work is Work.EXTEND and before is not None:
-        index = shards.read(files.path(before.file), mapped=False)
-        shards.add(index, spill.vectors)
-        probes, choice_name, lists, trained = before.probes, before.index_type, before.lists, before.trained_rows
-    else:
-        dim = spill.vectors.shape[1]
-        index = shards.train(plan.choice, dim, _sample(task, spill))
-        shards.add(index, spill.vectors)
-        choice_name, lists, trained = plan.choice.name, plan.choice.lists, len(task.ids)
-        probes = 0 if plan.choice.exact else _tune(index, task, spill, settings.target_recall)
-    shards.write(index, path)
-    if plan.choice.rerank:
-        old = files.path(before.vectors) if before is not None and before.vectors is not None else None
-        fresh[f"{stem}.f16"] = _join(old, spill, folder / f"{stem}.f16")
-        vectors = _entry(fresh[f"{stem}.f16"])
-    entry = ShardEntry(
-        name=plan.name,
-        group=plan.group,
-        index_type=choice_name,
-        codec=plan.choice.codec,
-        lists=lists,
-        rerank=plan.choice.rerank,
-        probes=probes,
-        rows=len(task.ids),
-        live=int(task.live.sum()),
-        first=0,
-        trained_rows=trained,
-        file=_entry(path),
-        vectors=vectors,
-    )
-    return Built(entry, fresh)
-
-
-def kept_out(ids: np.ndarray, residue: int) -> np.ndarray:
-    """Which ids (int64) are never trained on: bool; residue 0 for judging, 1 for tuning."""
-    return (ids >> 40) % KEPT_OUT == residue
-
-
-def _sample(task: Task, spill: Spill) -> np.ndarray:
-    """Vectors to train on, float32, without those that are kept out; evenly spread over the shard."""
-    allowed = np.flatnonzero(~kept_out(task.ids, 0) & ~kept_out(task.ids, 1))
-    size = min(training_size(task.rows.plan.choice, len(task.ids)), len(allowed))
-    picked = allowed[np.linspace(0, len(allowed) - 1, size).astype(np.int64)] if size else allowed[:0]
-    return spill.vectors[picked].astype(np.float32)
-
-
-def _tune(index: Any, task: Task, spill: Spill, target: float) -> int:
-    """Lists to look at, by queries that are neither trained on nor judged by."""
-    own = np.flatnonzero(kept_out(task.ids, 1))[:TUNING_QUERIES]
-    if not len(own):
-        return task.rows.plan.choice.lists
-    queries = judge.Queries(own, task.ids[own], spill.vectors[own].astype(np.float32))
-    nearest = judge.nearest_in(queries, spill.vectors)
-    shard = shards.Shard(index, task.rows.plan.choice, 1, spill.vectors if task.rows.plan.choice.rerank else None)
-    return shards.tune_probes(shard, queries.vectors, own, [nearest.right(n, 10)[0] for n in range(len(own))], target)
-
-
-def _join(old: Path | None, spill: Spill, path: Path) -> Path:
-    """The vectors of a shard that ranks again: the old ones, then the new."""
-    with path.open("wb") as out:
-        for part in [old] if old else []:
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, out, 4 << 20)
-        for first in range(0, len(spill.vectors), 65_536):
-            out.write(np.ascontiguousarray(spill.vectors[first : first + 65_536]).data)
-    return path
-
-
-def _entry(path: Path) -> FileEntry:
-    """A file that has no key yet; its name stands for it."""
-    return FileEntry(key=path.name, bytes=path.stat().st_size, sha256=file_sha256(path))
-
-
 def _assemble(
-    source: Source, tasks: Sequence[Task], built: Sequence[Built], folder: Path, inputs: str, base: str | None
+    source: Source, tasks: Sequence[Task], built: Sequence[Built], folder: Path, inputs: str
 ) -> tuple[Manifest, dict[str, Path]]:
     """The manifest (not judged yet) and the new files by key."""
     ids_path = folder / "ids.parquet"
     write_ids(tasks, ids_path)
-    ids = _entry(ids_path)
+    ids = file_entry(ids_path)
     digest = hashlib.sha256(inputs.encode())
     for piece in (ids, *(item.entry.file for item in built)):
         digest.update(piece.sha256.encode())
@@ -300,37 +207,10 @@ def _assemble(
         ids=ids.model_copy(update={"key": f"versions/{version}/ids.parquet"}),
         shards=tuple(entries),
         judgement=None,
-        built_on=base if any(task.work is not Work.BUILD for task in tasks) else None,
         build_seconds=0.0,
         built_at=datetime.now(UTC),
     )
     return manifest, fresh
-
-
-def held_out_queries(index: Index, source: Source, held_out: int, seed: int = 0) -> judge.Queries:
-    """Queries that were kept out of every training, with their vectors from the table."""
-    by_shard = {}
-    for entry in index.manifest.shards:
-        rows = np.arange(entry.first, entry.first + entry.rows)
-        rows = rows[index.rows.live[rows]]
-        by_shard[entry.name] = rows if not entry.lists else rows[kept_out(index.rows.ids(rows), 0)]
-    sizes = {entry.name: entry.live for entry in index.manifest.shards}
-    picked = judge.pick_queries(by_shard, sizes, held_out, seed)
-    ids = index.rows.ids(picked)
-    vectors = np.empty((len(picked), index.manifest.dim), np.float32)
-    for block_ids, block in source.vectors(ids) if len(ids) else ():
-        rows = index.rows.of_ids(block_ids)
-        mine = np.isin(rows, picked)
-        vectors[np.searchsorted(picked, rows[mine])] = block[mine]
-    return judge.Queries(picked, ids, vectors)
-
-
-def _judged(manifest: Manifest, files: Files, source: Source, settings: IndexSettings) -> Manifest:
-    index = Index(manifest, files, settings.threads)
-    queries = held_out_queries(index, source, settings.held_out)
-    judgement = judge.judge(index, queries, source.vectors(None))
-    products = len(np.unique(index.rows.product_codes()[index.rows.live]))
-    return manifest.model_copy(update={"judgement": judgement, "products": products})
 
 
 def _store(manifest: Manifest, fresh: dict[str, Path], store: ObjectStore) -> Manifest:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.index.build import build_index, held_out_queries
+from pipeline.index.assess import held_out_queries
+from pipeline.index.build import build_index
 from pipeline.index.files import Files
 from pipeline.index.gallery import Index, index_uri, load_manifest, read_pointer
 from pipeline.index.judge import judge
 from pipeline.index.manifest import Judgement, Manifest
 from pipeline.index.source import TableSource
+from pipeline.index.truth import Truth
 from pipeline.settings import Settings
 from pipeline.storage import open_store
 from pipeline.storage.base import ObjectStore
@@ -73,7 +75,7 @@ def measure_again(settings: Settings, version: str, seed: int) -> Judgement:
     source = table_source(settings, warehouse, pick_snapshot(warehouse, manifest.snapshot))
     index = Index(manifest, Files(store, Path(settings.index.cache)), settings.index.threads)
     queries = held_out_queries(index, source, settings.index.held_out, seed)
-    return judge(index, queries, source.vectors(None))
+    return judge(index, Truth.of(queries, index.rows, source.vectors(None)))
 
 
 def index_row(manifest: Manifest, run_id: str) -> pa.Table:

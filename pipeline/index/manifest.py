@@ -49,6 +49,8 @@ class Judgement(Record):
     filtered: dict[str, Recall] = Field(description="where= the query's own value of the column")
     latency_ms: dict[str, float] = Field(description="p50, p95, p99 of single queries over all shards, one thread")
     seconds: float
+    drawn_for: str = Field("", description="version for which the queries were drawn and answered by brute force")
+    added_since: int = Field(0, description="vectors that were added since; they answered, but asked nothing")
 
 
 class ShardEntry(Record):
@@ -88,6 +90,7 @@ class Manifest(Record):
     ids: FileEntry
     shards: tuple[ShardEntry, ...]
     judgement: Judgement | None
+    truth: FileEntry | None = Field(None, description="the queries and their true neighbors, for the next version")
     built_on: str | None = Field(None, description="version whose unchanged shard files are used")
     device: str = "cpu"
     notes: tuple[str, ...] = ()
@@ -102,7 +105,7 @@ class Manifest(Record):
     @property
     def files(self) -> list[FileEntry]:
         """Every file this version rests on, those of older versions included."""
-        files = [self.ids]
+        files = [self.ids] + ([self.truth] if self.truth else [])
         for shard in self.shards:
             files += [shard.file] + ([shard.vectors] if shard.vectors else [])
         return files

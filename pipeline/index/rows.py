@@ -31,7 +31,7 @@ class Rows:
         self._table = pq.read_table(
             path, read_dictionary=[name for name in FILTERS if name in names]
         ).unify_dictionaries()
-        self._manifest = manifest
+        self.manifest = manifest
         self._codes: dict[str, tuple[np.ndarray, dict[str, int]]] = {}
         self._products: np.ndarray | None = None
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None
@@ -50,7 +50,7 @@ class Rows:
 
     def shard_codes(self) -> np.ndarray:
         """Number of the shard (in the manifest's order) of each row, int32."""
-        entries = self._manifest.shards
+        entries = self.manifest.shards
         return np.repeat(np.arange(len(entries), dtype=np.int32), [entry.rows for entry in entries])
 
     def codes(self, column: str) -> tuple[np.ndarray, dict[str, int]]:

@@ -10,17 +10,19 @@ results are held out of the index, though the published index has to hold every 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import faiss as _faiss
 import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.index.choose import BLOCK_VECTORS, Choice
 
-faiss: Any = _faiss  # its type stubs do not know what its Python layer adds
+logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it logs which build it tries to load, line by line
+faiss: Any = import_module("faiss")  # its type stubs do not know what its Python layer adds
 
 SEED = 20_240
 ITERATIONS = 8

@@ -139,7 +139,7 @@ def test_a_crash_between_any_two_writes_leaves_the_old_version_live(shop, vector
             crashes += 1
             assert live(shop) == one.version
             assert len(shop.open().search(vectors(60, seed=1)[:1], 60)[0]) == 60
-    assert crashes == 4  # ids, shard, manifest, pointer
+    assert crashes == 5  # ids, shard, queries, manifest, pointer
     assert live(shop) == built.version
     assert not list((shop.folder / "cache").glob("build-*"))
 

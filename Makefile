@@ -29,7 +29,7 @@ help: ## list the targets
 run: .venv/.ready ## install, run the nightly job on CATALOG (default: a demo catalog), say where the results are
 	@$(AIRFLOW_ENV) $(BIN)/airflow db migrate >/dev/null 2>&1 || { echo "airflow db migrate failed; try: rm -rf var/airflow" >&2; exit 1; }
 	$(AIRFLOW_ENV) $(BIN)/airflow dags test catalog_enrichment
-	@$(BIN)/atelier status >/dev/null
+	@$(BIN)/atelier --log-level WARNING status --sample-search >/dev/null
 
 test: .venv/.ready-dev ## install what the tests need and run them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

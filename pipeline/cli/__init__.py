@@ -29,6 +29,7 @@ MODULES = (
     "demo_command",
     "plan_commands",
     "quarantine_commands",
+    "tables_commands",
     "index_commands",
     "search_commands",
     "settings_command",

@@ -1,8 +1,8 @@
 """Small, valid warehouses for tests of every area: rows that pass all checks unless a test says otherwise.
 
-    warehouse = new_warehouse(tmp_path)
-    commit(warehouse, [Photo("a.jpg", type="Dress", garments=2), Photo("b.jpg")])
-    list_catalog(warehouse, ["a.jpg", "b.jpg"])
+warehouse = new_warehouse(tmp_path)
+commit(warehouse, [Photo("a.jpg", type="Dress", garments=2), Photo("b.jpg")])
+list_catalog(warehouse, ["a.jpg", "b.jpg"])
 """
 
 from __future__ import annotations

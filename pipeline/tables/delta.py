@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
@@ -25,6 +26,16 @@ ROW_GROUP_ROWS = 128 * 1024
 """Rows a row group: small enough that readers of one key range skip most of a large file."""
 
 _STATISTICS = ("image_key", "batch_id", "product_id")
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """Size of a table at its newest version: live rows, files and bytes."""
+
+    version: int
+    rows: int
+    files: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,16 @@ class DeltaFolder:
         """The files of `delta` that may hold rows matching `pruning` (SQL on statistics), as a lazy Arrow data set."""
         with translated(self.table.name, self.uri):
             return delta.to_pyarrow_dataset(filesystem=self.filesystem(), file_pruning_predicate=pruning)
+
+    def facts(self) -> TableFacts | None:
+        """Size of the newest version, from the log alone; None where the table was never created."""
+        delta = self.load()
+        if delta is None:
+            return None
+        with translated(self.table.name, self.uri):
+            files = pa.table(delta.get_add_actions(flatten=True))
+        rows, size = (pc.sum(files.column(name)).as_py() or 0 for name in ("num_records", "size_bytes"))
+        return TableFacts(delta.version(), rows, files.num_rows, size)
 
     def filesystem(self) -> pa_fs.FileSystem:
         """Arrow's own file system, rooted at the table.

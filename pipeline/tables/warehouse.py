@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.storage import open_store, storage_options
 from pipeline.storage.probe import ensure_conditional_put
 from pipeline.tables import ledger
-from pipeline.tables.delta import DeltaFolder
+from pipeline.tables.delta import DeltaFolder, TableFacts
 from pipeline.tables.ledger import OverlapError, sql_text
 from pipeline.tables.rows import check_batch, check_batch_id, conform
 from pipeline.tables.schema import TABLES, Table
@@ -69,6 +69,10 @@ class Warehouse:
     def versions(self) -> dict[str, int | None]:
         """Newest version of every table, `images` first: batches that it counts are then in the others' versions."""
         return {table: self.version(table) for table in ("images", *(name for name in TABLES if name != "images"))}
+
+    def facts(self) -> dict[str, TableFacts | None]:
+        """Version and size of every table, from the logs alone; None: not created yet."""
+        return {table: self.folder(table).facts() for table in TABLES}
 
     def snapshot(self, release_id: str, run_id: str) -> Snapshot:
         """Name the present version of every table in a new snapshot; what reads it sees one state for ever."""

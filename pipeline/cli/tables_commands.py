@@ -1,0 +1,192 @@
+"""`atelier tables`, `snapshot`, `check` and `sql`: the warehouse's tables, pinned, judged and asked."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from pipeline.cli.output import console, emit, log
+from pipeline.errors import GateError, InputError
+from pipeline.settings import settings
+
+if TYPE_CHECKING:
+    from pipeline.tables import CheckResult, Snapshot, Warehouse
+
+SnapshotOption = Annotated[
+    int | None, typer.Option(min=1, help="the state of the tables to read; default: the latest snapshot")
+]
+
+
+class Format(StrEnum):
+    """How `atelier sql` writes an answer."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("tables")(tables)
+    app.command("snapshot")(snapshot)
+    app.command("check")(check)
+    app.command("sql")(sql)
+
+
+def tables() -> None:
+    """List the tables of the warehouse: version, rows, files, size; and the snapshots.
+
+    Example: `atelier tables`
+    """
+    from pipeline.tables import open_warehouse
+
+    warehouse = open_warehouse(settings())
+    facts = warehouse.facts()
+    numbers = list(warehouse.snapshots.numbers())
+    shown = Table("table", "version", "rows", "files", "MB", title=f"Tables under {warehouse.store.uri}")
+    for name, fact in facts.items():
+        if fact is None:
+            shown.add_row(name, "-", "-", "-", "-")
+        else:
+            shown.add_row(name, *(f"{n:,}" for n in (fact.version, fact.rows, fact.files)), f"{fact.bytes / 1e6:,.1f}")
+    console.print(shown)
+    console.print(f"snapshots: {numbers[0]} to {numbers[-1]}" if numbers else "no snapshot yet")
+    emit(
+        {
+            "warehouse": warehouse.store.uri,
+            "tables": {name: fact and fact.__dict__ for name, fact in facts.items()},
+            "snapshots": len(numbers),
+            "latest_snapshot": numbers[-1] if numbers else None,
+        }
+    )
+
+
+def snapshot(
+    run_id: Annotated[str | None, typer.Option(help="run that ends with it; default: the latest")] = None,
+    release_id: Annotated[
+        str | None, typer.Option(help="release whose rows are the current ones; default: the one the run recorded")
+    ] = None,
+) -> None:
+    """Name the present version of every table, so that checks, index builds and reports read one state.
+
+    Example: `atelier snapshot --run-id 20261123T020000Z-1f3a9c`
+    """
+    from pipeline.tables import open_warehouse, runs
+
+    warehouse = open_warehouse(settings())
+    run_id = run_id or runs.latest_run(warehouse)
+    if run_id is None:
+        raise InputError(f"no run is recorded in {warehouse.store.uri} yet: start with `atelier plan`")
+    release_id = release_id or runs.release_of(warehouse, run_id)
+    if release_id is None:
+        raise InputError(f"there is no run {run_id} with a release in {warehouse.store.uri}: name --release-id")
+    taken = warehouse.snapshot(release_id, run_id)
+    log.info("snapshot %d of run %s, release %s", taken.number, taken.run_id, taken.release_id)
+    emit(
+        {"snapshot": taken.number, "run_id": run_id, "release_id": release_id}
+        | {"taken_at": taken.taken_at, "versions": taken.versions}
+    )
+
+
+def check(snapshot: SnapshotOption = None) -> None:
+    """Run the data checks of sql/checks; exit code 4 where a blocking one finds rows, so that nothing is published.
+
+    Each check is one SELECT of offending rows; none means that it passes. To add one, add a file.
+
+    Example: `atelier check --snapshot 12`
+    """
+    from pipeline.tables import connect, open_warehouse, run_checks, runs
+
+    warehouse = open_warehouse(settings())
+    pinned = _pinned(warehouse, snapshot)
+    started = time.monotonic()
+    with connect(warehouse, pinned) as con:
+        results = run_checks(con)
+    _show_results(results)
+    result = {
+        "snapshot": pinned.number if pinned else None,
+        "checks": len(results),
+        "passed": sum(r.passed for r in results),
+        "blocking": {r.name: r.rows for r in results if r.blocks},
+        "warnings": {r.name: r.rows for r in results if not r.passed and not r.blocks},
+    }
+    if pinned:
+        details = result | {"results": [{**r.__dict__, "examples": list(r.examples)} for r in results]}
+        seconds = time.monotonic() - started
+        runs.record(warehouse, "check", pinned.run_id, details, release_id=pinned.release_id, seconds=seconds)
+    emit(result)
+    blocking = [f"{r.name} ({r.rows} rows)" for r in results if r.blocks]
+    if blocking:
+        raise GateError(f"blocking data checks found rows: {', '.join(blocking)}; what they look for is in sql/checks")
+
+
+def sql(
+    command: Annotated[
+        str | None, typer.Option("-c", metavar="QUERY", help="the query; without it, a prompt (or statements on stdin)")
+    ] = None,
+    kind: Annotated[Format, typer.Option("--format", help="of the answer to -c")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="write the answer there")] = None,
+    snapshot: SnapshotOption = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="read the newest version of every table, not a snapshot")
+    ] = False,
+) -> None:
+    """Ask the tables in SQL (DuckDB). What there is: docs/data-dictionary.md; start with the views enriched, products.
+
+    **Examples**
+
+    `atelier sql -c "SELECT type, count(*) AS photos FROM enriched GROUP BY type ORDER BY photos DESC"`
+
+    `atelier sql -c "FROM products" --format parquet -o products.parquet`
+    """
+    from pipeline.tables import answers, connect, open_warehouse
+
+    if newest and snapshot is not None:
+        raise InputError("--newest and --snapshot can't go together")
+    if command is None and (output or kind is not Format.TABLE):
+        raise InputError("--format and -o need a query: -c QUERY")
+    if output and kind is Format.TABLE:
+        raise InputError("-o needs --format csv, json or parquet")
+    warehouse = open_warehouse(settings())
+    pinned = None if newest else _pinned(warehouse, snapshot)
+    with connect(warehouse, pinned) as con:
+        con.execute("SET python_enable_replacements = false")  # names mean tables, never variables of this program
+        if command is None:
+            from pipeline.cli.sql_shell import run_shell
+
+            run_shell(con, f"Snapshot {pinned.number}" if pinned else "Newest tables")
+        elif kind is Format.TABLE:
+            answers.show(con, command, shutil.get_terminal_size((160, 40)).columns)
+        elif output:
+            emit({"file": str(output), "rows": answers.to_file(con, command, kind, output)})
+        else:
+            with tempfile.TemporaryDirectory(prefix="atelier-sql-") as folder:
+                answers.to_file(con, command, kind, Path(folder) / "answer")
+                with (Path(folder) / "answer").open("rb") as answer:
+                    shutil.copyfileobj(answer, sys.stdout.buffer)
+
+
+def _pinned(warehouse: Warehouse, number: int | None) -> Snapshot | None:
+    """The snapshot of that number, or the latest; None where none was ever taken."""
+    return warehouse.latest_snapshot() if number is None else warehouse.load_snapshot(number)
+
+
+def _show_results(results: list[CheckResult]) -> None:
+    """One line a check on stderr, and examples of what the failed ones found."""
+    shown = Table("check", "severity", "rows", "seconds", "what has to hold", title="Data checks")
+    for r in results:
+        style = "" if r.passed else "red" if r.blocks else "yellow"
+        shown.add_row(r.name, r.severity, f"{r.rows:,}", f"{r.seconds:.2f}", r.purpose, style=style)
+    console.print(shown)
+    for r in results:
+        for example in r.examples:
+            console.print(f"{r.name}: {example}", markup=False, highlight=False)

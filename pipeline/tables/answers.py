@@ -1,0 +1,66 @@
+"""Answers to SQL: drawn for a terminal, or as CSV, JSON and Parquet files."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import duckdb
+
+from pipeline.errors import InputError, SettingError
+
+COPY_OPTIONS = {"csv": "FORMAT csv, HEADER true", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet"}
+SHOWN_ROWS = 100
+
+
+def show(con: duckdb.DuckDBPyConnection, query: str, width: int | None = None) -> None:
+    """Run `query` and draw its answer on stdout: the first and last rows of a long one.
+
+    Args:
+        con: from `connect`.
+        query: SQL; of several statements the last one answers.
+        width: columns of the terminal; None: as many as it has.
+
+    Raises:
+        InputError: the query fails; the message is DuckDB's.
+    """
+    try:
+        answer = con.sql(query)
+        if answer is not None:
+            answer.show(max_rows=SHOWN_ROWS, max_width=width)
+    except duckdb.Error as error:
+        raise InputError(f"the query fails: {error}") from None
+
+
+def to_file(con: duckdb.DuckDBPyConnection, query: str, kind: str, path: Path) -> int:
+    """Write the answer to `path`, streamed, as a whole or not at all; returns the number of rows.
+
+    Args:
+        con: from `connect`.
+        query: SQL; of several statements the last one answers.
+        kind: csv, json (one array of objects) or parquet.
+        path: local file; replaced if it is there.
+
+    Raises:
+        InputError: the query fails, or its last statement answers nothing.
+        SettingError: the file can't be written.
+    """
+    if not path.parent.is_dir():
+        raise SettingError(f"can't write {path}: there is no folder {path.parent}")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        *before, last = con.extract_statements(query)
+        for statement in before:
+            con.execute(statement)
+        target = str(partial).replace("'", "''")
+        copied = con.execute(
+            f"COPY (\n{last.query.strip().rstrip(';')}\n) TO '{target}' ({COPY_OPTIONS[kind]})"
+        ).fetchone()
+        partial.replace(path)
+    except (duckdb.IOException, OSError) as error:
+        raise SettingError(f"can't write {path}: {error}") from None
+    except (duckdb.Error, ValueError) as error:
+        raise InputError(f"the query fails: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return int(copied[0]) if copied else 0

@@ -138,7 +138,7 @@ def test(
     ] = 0.0,
     of: Annotated[str | None, typer.Option(help="judge these groups only: upper-body,footwear,...")] = None,
     sheet: Annotated[Path | None, typer.Option(help="write a contact sheet of detections (PNG) there")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    record: Annotated[str | None, typer.Option(help="also write the figures into the card, under this name")] = None,
     words: Annotated[Path | None, typer.Option(help="TOML file with further words: blouse = 'upper-body'")] = None,
 ) -> None:
     """Judge a detector on photos with boxes: COCO AP, AP50, AP75, by group and size, VOC 2007 mAP, images a second.
@@ -147,10 +147,10 @@ def test(
     """
     from models.training.detection_data import held_out as kept_out
     from models.training.detection_evaluate import run_over, without_threshold
-    from models.training.detection_metrics import coco_figures, main_garment_share
+    from models.training.detection_metrics import coco_figures, flat, main_garment_share
     from models.training.detection_run import load_photos
 
-    loaded = _load(card, device)
+    loaded = _load(card)
     groups = loaded.judgement.groups
     wanted = of.split(",") if of else list(groups)
     if unknown := sorted(set(wanted) - set(groups)):
@@ -165,6 +165,8 @@ def test(
     figures["main_garment"] = round(main_garment_share(outcome.found, outcome.truths), 4)
     if sheet:
         _write_sheet(loaded, [photo.path for photo in chosen], sheet)
+    if record:
+        _record(card, record, flat(figures) | {"photos": len(chosen)})
     speed = round(len(chosen) / max(outcome.seconds, 1e-9), 1)
     place = f"{loaded.placement.device} {loaded.placement.precision}"
     emit({"photos": len(chosen), "images_per_s": speed, "device": place} | figures)
@@ -282,7 +284,17 @@ def cutouts(
     emit({"photos": len(labelled), "kept": len(kept), "cutouts": pictures, "boxes": str(dest / "boxes.csv")})
 
 
-def _load(card_path: Path, device: str) -> LoadedDetector:
+def _record(card_path: Path, name: str, figures: dict[str, float]) -> None:
+    """Put figures into a card; its weights stay as they are."""
+    from dataclasses import replace
+
+    from models.cards import read_card, write_card
+
+    card = read_card(card_path)
+    write_card(replace(card, figures={**card.figures, name: figures}), None, card_path.parent)
+
+
+def _load(card_path: Path, device: str = "auto") -> LoadedDetector:
     from models.cards import read_card
     from models.detector import load_detector
     from models.devices import capabilities, choose

@@ -31,7 +31,9 @@ def boxed_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.full((height, width, 3), 180, np.uint8)
         pixels[y1:y2, x1:x2] = COLORS[group]
         Image.fromarray(pixels).save(folder / f"{number:02d}.png")
-        images.append(BoxedImage(f"{number:02d}.png", np.array([[x1, y1, x2, y2]], np.float32), (group,), width, height))
+        images.append(
+            BoxedImage(f"{number:02d}.png", np.array([[x1, y1, x2, y2]], np.float32), (group,), width, height)
+        )
     write_csv_boxes(BoxSet(tuple(images)), folder / "boxes.csv")
     return folder / "boxes.csv"
 

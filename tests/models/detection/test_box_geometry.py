@@ -26,7 +26,9 @@ def test_letterbox_and_back_is_where_it_was(width: int, height: int, size: int) 
 def test_letterbox_agrees_with_the_preprocessing(width: int, height: int) -> None:
     white = np.full((height, width, 3), 255, np.uint8)
     pixels = Preprocessing(64, (0, 0, 0), (1, 1, 1), "letterbox").resize_image(white)
-    x1, y1, x2, y2 = Letterbox(width, height, 64).into(np.array([[0, 0, width, height]], np.float32))[0].round().astype(int)
+    x1, y1, x2, y2 = (
+        Letterbox(width, height, 64).into(np.array([[0, 0, width, height]], np.float32))[0].round().astype(int)
+    )
     assert bool((pixels[:, y1:y2, x1:x2] == 255).all())
     assert int((pixels[0] == 255).sum()) == (x2 - x1) * (y2 - y1)
 

@@ -78,7 +78,9 @@ def test_voc_boxes_count_from_zero_and_bad_ones_are_named_by_line(tmp_path: Path
     assert found.images[0].labels == ("dress",)
     assert found.images[0].boxes.tolist() == [[10, 20, 50, 80]]
     assert lines_of(found) == [5, 9, 10]
-    assert [word in str(p) for word, p in zip(("swapped", "numbers", "out of"), found.problems, strict=True)] == [True] * 3
+    assert [word in str(p) for word, p in zip(("swapped", "numbers", "out of"), found.problems, strict=True)] == [
+        True
+    ] * 3
     assert str(found.problems[0]).startswith(f"{tmp_path / 'a.xml'}:5: a.jpg: corners are swapped")
 
 
@@ -145,7 +147,7 @@ def test_deepfashion_boxes_surround_the_landmarks_that_are_there(tmp_path: Path)
     assert (first.image, first.labels) == ("img/a.jpg", ("upper-body",))
     assert np.allclose(first.boxes, [[18, 27, 62, 93]])
     assert lines_of(found) == [4, 5, 6]
-    with pytest.raises(DataError, match="header|line 2"):
+    with pytest.raises(DataError, match="line 2"):
         read_deepfashion(write(tmp_path / "other.txt", "1\nx y\n"))
 
 
@@ -198,7 +200,7 @@ def test_truth_of_a_demo_catalog_names_bad_rows(tmp_path: Path) -> None:
     assert [(i.image, i.labels, i.owner) for i in found.images] == [("p_1.jpg", ("bag",), "p"), ("p_2.jpg", (), "p")]
     assert lines_of(found) == [2]
     pq.write_table(pa.table({"image_key": ["a"]}), tmp_path / "boxes.parquet")
-    with pytest.raises(DataError, match="boxes.parquet"):
+    with pytest.raises(DataError, match=r"boxes\.parquet"):
         read_truth(tmp_path / "boxes.parquet")
 
 

@@ -70,9 +70,7 @@ def test_a_picture_without_a_garment_has_none(detector: LoadedDetector) -> None:
 
 def test_thresholds_are_each_groups_own(detector: LoadedDetector) -> None:
     limits = dict.fromkeys(GROUPS, 0.02) | {"bag": 0.99}
-    picky = LoadedDetector(
-        detector.network, detector.preprocessing, Judgement(GROUPS, limits), detector.placement, 4
-    )
+    picky = LoadedDetector(detector.network, detector.preprocessing, Judgement(GROUPS, limits), detector.placement, 4)
     assert all("bag" not in found.groups for found in picky.detect(pictures()))
     assert any("bag" in found.groups for found in detector.detect(pictures()))
 

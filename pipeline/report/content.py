@@ -85,7 +85,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one head said: `label` is None where it abstained, `best` is then unknown and only the score is kept."""
+    """What one head said: `label` is None where it abstained; the score is kept."""
 
     head: str
     label: str | None
@@ -137,7 +137,7 @@ class Reason:
 
     code: str
     count: int
-    share: float
+    in_this_run: int
     kind: str
     examples: tuple[Reject, ...]
 
@@ -147,10 +147,7 @@ class Head:
     """How one head's answers are distributed."""
 
     name: str
-    answered: int
-    abstained: int
-    labels: int
-    abstained_text: str
+    words: str
     bars: tuple[Bar, ...]
 
 
@@ -160,7 +157,7 @@ class Look:
 
     title: str
     words: str
-    total: int
+    total: int | None
     cards: tuple[Card, ...]
 
 
@@ -176,9 +173,11 @@ class Coverage:
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """The published index and how well it searches; `bars` are recall@10 by shard."""
+    """The index and how well it searches; `bars` are recall@10 by shard, `gate` is what each needs."""
 
     version: str
+    live: bool
+    recall: float | None
     words: str
     gate: float | None
     bars: tuple[Bar, ...]
@@ -215,7 +214,6 @@ class Page:
     index: IndexFacts | None
     sections: dict[str, Section]
     snapshot: int | None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

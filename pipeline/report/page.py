@@ -42,7 +42,7 @@ def seconds(value: float | None) -> str:
         return DASH
     if value < 1:
         return f"{1000 * value:.0f} ms"
-    if value < 60:
+    if value < 59.95:
         return f"{value:.1f} s"
     whole = round(value)
     if whole < 3600:

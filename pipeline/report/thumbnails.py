@@ -31,7 +31,8 @@ TOTAL_BYTES = 3_300_000
 THREADS = 8
 TIMEOUT_S = 20.0
 MAX_SCANS = 64
-QUALITIES = (78, 66, 54, 42, 30)
+ATTEMPTS = ((LONG_SIDE, 78), (LONG_SIDE, 66), (LONG_SIDE, 54), (LONG_SIDE, 42), (LONG_SIDE // 2, 42))
+"""Side and quality, tried until the bytes fit; even pure noise does at the last."""
 
 RENDERABLE = frozenset({Reason.TRUNCATED, Reason.CORRUPT, Reason.TOO_SMALL, Reason.UNSUPPORTED})
 """Reasons for which a part of the photo may still be worth looking at. Bombs and time-outs are never decoded again."""
@@ -102,22 +103,20 @@ class Thumbnails:
                 return Thumbnail(Photo(wanted.key, missing=f"can't be rendered: {error.reason}"))
             pixels, full_width = damaged
         jpeg, width, height = _compress(pixels)
-        if not jpeg:
-            return Thumbnail(Photo(wanted.key, missing="can't be made small enough"))
         source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
         return Thumbnail(Photo(wanted.key, source, width, height), width / full_width)
 
 
 def _compress(pixels: np.ndarray) -> tuple[bytes, int, int]:
-    """JPEG bytes, width and height of uint8 (h, w, 3) at LONG_SIDE; no bytes where even the lowest quality is large."""
+    """JPEG bytes of uint8 (h, w, 3), width and height: at LONG_SIDE or, where that takes too many bytes, smaller."""
     image = Image.fromarray(pixels)
-    image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
-    for quality in QUALITIES:
+    for side, quality in ATTEMPTS:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
         out = io.BytesIO()
         image.save(out, "JPEG", quality=quality, optimize=True)
         if out.tell() <= MAX_BYTES:
-            return out.getvalue(), image.width, image.height
-    return b"", image.width, image.height
+            break
+    return out.getvalue(), image.width, image.height
 
 
 def _damaged_jpeg(data: bytes, max_pixels: int) -> tuple[np.ndarray, int] | None:
@@ -128,6 +127,6 @@ def _damaged_jpeg(data: bytes, max_pixels: int) -> tuple[np.ndarray, int] | None
             return None
         small = min(LONG_SIDE, height), min(LONG_SIDE, width)
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=small[0], min_width=small[1], strict=False)
-    except ValueError:
+    except Exception:  # noqa: BLE001 - a decoder that is asked to forgive raises anything
         return None
     return pixels, width

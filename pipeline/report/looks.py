@@ -1,0 +1,66 @@
+"""Which photos are shown: a sample of what the run enriched, and those a person should look at."""
+
+from __future__ import annotations
+
+from pipeline.report import statements
+from pipeline.report.asking import Asker, Row
+from pipeline.report.content import Card, Look
+from pipeline.report.page import score
+from pipeline.report.photos import LABEL_LENGTH, load_cards, pick
+from pipeline.report.texts import clip, plural
+from pipeline.report.thumbnails import Thumbnails
+
+GALLERY_PHOTOS = 24
+LOOK_PHOTOS = 8
+
+
+def gallery_and_looks(
+    ask: Asker, thumbnails: Thumbnails, scope: str | None
+) -> tuple[tuple[Card, ...], tuple[Look, ...]]:
+    """The gallery and the lists of photos to look at, of this run's photos, or of all where it enriched none."""
+    sample = ask.rows("gallery", "the sample", statements.SAMPLE, scope=scope, photos=GALLERY_PHOTOS)
+    lowest = ask.rows("look", "lowest confidence", statements.LOWEST, scope=scope, photos=LOOK_PHOTOS)
+    labels = ask.rows("look", "feed against photo", statements.LABEL_CONFLICTS, scope=scope, photos=LOOK_PHOTOS)
+    colors = ask.rows(
+        "look", "learned against measured color", statements.COLOR_CONFLICTS, scope=scope, photos=LOOK_PHOTOS
+    )
+    lists = [[row["image_key"] for row in rows] for rows in (sample, lowest, labels, colors)]
+    cards = load_cards(ask, "gallery", [key for keys in lists for key in keys], thumbnails)
+    looks = (
+        Look(
+            "Lowest confidence",
+            "The photos whose best type has the lowest score.",
+            None,
+            pick(cards, lists[1], {row["image_key"]: f"best type at {score(row['type_score'])}" for row in lowest}),
+        ),
+        Look(
+            "Feed and photo disagree",
+            "The shop's feed says one thing, the photo, with some confidence, another.",
+            labels[0]["total"] if labels else None,
+            pick(cards, lists[2], {row["image_key"]: _conflict(row) for row in labels}),
+        ),
+        Look(
+            "Colors disagree",
+            "The learned color is not the color measured on the garment.",
+            colors[0]["total"] if colors else None,
+            pick(cards, lists[3]),
+        ),
+    )
+    return pick(cards, lists[0]), tuple(look for look in looks if look.cards)
+
+
+def _conflict(row: Row) -> str:
+    """Up to two heads on which feed and photo disagree, those first whose word the head knows."""
+    return "; ".join(
+        f"{found['head']}: the feed says {clip(found['feed'], LABEL_LENGTH)}, "
+        f"the photo {clip(found['label'], LABEL_LENGTH)} ({score(found['score'])})"
+        for found in row["conflicts"][:2]
+    )
+
+
+def gallery_words(shown: int, enriched: Row, scope: str | None) -> str:
+    if not shown:
+        return "A sample of enriched photos."
+    if scope is None:
+        return f"This run enriched nothing, so these are {shown} of all {plural(enriched['photos'], 'enriched photo')}."
+    return f"{shown} of the {plural(enriched['in_this_run'], 'photo')} that this run enriched, drawn by a fixed seed."

@@ -1,0 +1,81 @@
+"""Cards: a photo's thumbnail with its boxes drawn, beside everything that was read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.report import statements
+from pipeline.report.asking import Asker, Row
+from pipeline.report.content import Answer, Box, Card, GarmentLine
+from pipeline.report.texts import clip
+from pipeline.report.thumbnails import Thumbnail, Thumbnails, Wanted
+
+HEADS = ("type", "brand", "pattern", "gender")
+"""Heads listed on a card in this order; color has a place of its own beside the measured one."""
+FURTHER_ANSWERS = 6
+GARMENTS_SHOWN = 8
+LABEL_LENGTH, TEXT_LENGTH, KEY_LENGTH = 60, 160, 120
+
+
+def load_cards(ask: Asker, section: str, keys: Sequence[str], thumbnails: Thumbnails) -> dict[str, Card]:
+    """Cards by image key, for those of `keys` that are enriched."""
+    wanted = sorted(set(keys))
+    rows = {row["image_key"]: row for row in ask.rows(section, "photos shown", statements.PHOTOS, keys=wanted)}
+    garments: dict[str, list[Row]] = {}
+    for row in ask.rows(section, "garments of the photos shown", statements.GARMENTS, keys=wanted):
+        garments.setdefault(row["image_key"], []).append(row)
+    order = [key for key in dict.fromkeys(keys) if key in rows]
+    made = thumbnails.make([Wanted(key, rows[key]["etag"]) for key in order])
+    return {key: _card(rows[key], garments.get(key, []), thumb) for key, thumb in zip(order, made, strict=True)}
+
+
+def pick(cards: Mapping[str, Card], keys: Sequence[str], why: Mapping[str, str] | None = None) -> tuple[Card, ...]:
+    """The cards of `keys`, in their order; `why` gives the reason by key."""
+    reasons = why or {}
+    return tuple(replace(cards[key], why=reasons.get(key, "")) for key in keys if key in cards)
+
+
+def _card(row: Row, garments: Sequence[Row], thumbnail: Thumbnail) -> Card:
+    shown = garments[:GARMENTS_SHOWN]
+    photo = thumbnail.photo
+    if photo.source:
+        photo = replace(photo, boxes=tuple(_box(n, g, thumbnail) for n, g in enumerate(shown, 1)))
+    return Card(
+        photo=replace(photo, key=clip(photo.key, KEY_LENGTH)),
+        caption=clip(row["caption"], TEXT_LENGTH) or None,
+        caption_score=row["caption_score"],
+        answers=_answers(row),
+        garments=tuple(_garment(n, g) for n, g in enumerate(shown, 1)),
+        color_label=_label(row["color"]),
+        color_score=row["color_score"],
+        color_measured=_label(row["color_measured"]),
+        color_measured_share=row["color_measured_share"],
+        color_agrees=row["color_agrees"],
+        title=clip(row["feed_title"], TEXT_LENGTH) or None,
+    )
+
+
+def _answers(row: Row) -> tuple[Answer, ...]:
+    """Every head that answered or abstained; heads that the release does not have are left out."""
+    own = [Answer(head, _label(row[head]), row[f"{head}_score"]) for head in HEADS if row[f"{head}_score"] is not None]
+    further = (row["attributes"] or [])[:FURTHER_ANSWERS]
+    return (*own, *(Answer(clip(a["head"], LABEL_LENGTH), _label(a["label"]), a["score"]) for a in further))
+
+
+def _label(label: str | None) -> str | None:
+    return clip(label, LABEL_LENGTH) or None
+
+
+def _box(number: int, garment: Row, thumbnail: Thumbnail) -> Box:
+    """A garment's box on the thumbnail, cut at its edges."""
+    width, height = thumbnail.photo.width, thumbnail.photo.height
+    x1, x2 = (min(max(garment[name] * thumbnail.scale, 0), width) for name in ("x1", "x2"))
+    y1, y2 = (min(max(garment[name] * thumbnail.scale, 0), height) for name in ("y1", "y2"))
+    return Box(number, x1, y1, max(x2 - x1, 0), max(y2 - y1, 0), garment["is_main"])
+
+
+def _garment(number: int, row: Row) -> GarmentLine:
+    return GarmentLine(
+        number, clip(row["group"], LABEL_LENGTH), row["score"], _label(row["type"]), row["type_score"], row["is_main"]
+    )

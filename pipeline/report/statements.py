@@ -1,0 +1,167 @@
+"""The SQL behind the page, over the tables and views of `pipeline.tables.connect`.
+
+`$run_id` and the like are bound when a statement runs and written out where the page shows it. Every statement gives
+few rows, whatever the catalog's size: it aggregates, or has a limit.
+"""
+
+from __future__ import annotations
+
+RUN_LATEST = """
+select run_id, started_at
+from run_history
+order by list_has_any(jobs, ['plan', 'enrich']) desc, started_at desc, run_id desc
+limit 1
+"""
+
+RUN_KNOWN = """
+select run_id, started_at
+from run_history
+where run_id = $wanted
+"""
+
+RUNS_RECENT = """
+select run_id
+from run_history
+order by started_at desc, run_id desc
+limit 5
+"""
+
+RUNS_REPORTED = """
+select run_id, started_at, images, rejects, images_per_s, recall_at_10, release_id
+from run_history
+where run_id in (select unnest($run_ids))
+order by started_at desc, run_id desc
+limit $reports
+"""
+
+RUN = """
+select run_id, started_at, finished_at, seconds, release_id, images, rejects, images_per_s, device
+from run_history
+where run_id = $run_id
+"""
+
+JOBS = """
+with jobs as (
+    select job, part, started_at, seconds, details
+    from runs
+    where run_id = $run_id
+    union all
+    select 'index', 0, built_at - to_microseconds((build_seconds * 1e6)::bigint), build_seconds, '{}'
+    from indexes
+    where run_id = $run_id
+)
+select job, max(epoch(started_at) + seconds) - min(epoch(started_at)) as wall_seconds,
+       list(details order by part) as details
+from jobs
+group by job
+order by min(started_at), job
+"""
+
+HISTORY = """
+select run_id, started_at, images, images_per_s
+from run_history
+where images > 0 and started_at <= $started_at
+order by started_at desc, run_id desc
+limit $runs
+"""
+
+INDEXES = """
+select index_version, run_id, vectors, shards, recall_at_10, built_at
+from indexes
+where built_at <= $finished_at or run_id = $run_id
+order by built_at desc, index_version
+limit $runs
+"""
+
+LISTED = """
+select count(*) as photos, count(distinct product_id) as products
+from "catalog"
+"""
+
+ENRICHED = """
+select count(*) as photos, count(*) filter (run_id = $run_id) as in_this_run,
+       coalesce(sum(garments), 0)::bigint as garments, count(*) filter (garments = 0) as without_garment,
+       count(distinct product_id) as products, max(release_id) as release_id
+from enriched
+"""
+
+QUARANTINED = """
+select reason, bool_and(permanent) as permanent, count(*) as photos,
+       count(*) filter (run_id = $run_id) as in_this_run
+from quarantined
+group by reason
+order by photos desc, reason
+limit $reasons
+"""
+
+REJECT_EXAMPLES = """
+select image_key, etag, reason, message, attempts, next_retry_at
+from quarantined
+qualify row_number() over (partition by reason order by md5(image_key || $seed), image_key) <= $examples
+order by reason, image_key
+limit $rejects
+"""
+
+SAMPLE = """
+select image_key
+from enriched
+where $scope is null or run_id = $scope
+order by md5(image_key || $seed), image_key
+limit $photos
+"""
+
+LOWEST = """
+select image_key, type_score
+from enriched
+where type_score is not null and ($scope is null or run_id = $scope)
+order by type_score, image_key
+limit $photos
+"""
+
+LABEL_CONFLICTS = """
+select image_key,
+       list({'head': head, 'feed': feed_label, 'label': label, 'score': score}
+            order by feed_label_known desc, score desc, head) as conflicts,
+       count(*) over () as total
+from label_conflicts
+where $scope is null or image_key in (select image_key from enriched where run_id = $scope)
+group by image_key
+order by bool_or(feed_label_known) desc, max(score) desc, image_key
+limit $photos
+"""
+
+COLOR_CONFLICTS = """
+select image_key, count(*) over () as total
+from color_conflicts
+where $scope is null or image_key in (select image_key from enriched where run_id = $scope)
+order by color_score * color_measured_share desc nulls last, image_key
+limit $photos
+"""
+
+PHOTOS = """
+select *
+from enriched
+where image_key in (select unnest($keys))
+"""
+
+GARMENTS = """
+select image_key, garment_index, "group", score, x1, y1, x2, y2, is_main, type, type_score
+from garments_current
+where image_key in (select unnest($keys))
+order by image_key, garment_index
+"""
+
+LABELS = """
+with counted as (
+    select head, label, count(*) as photos
+    from answers
+    group by head, label
+)
+select head, label, photos,
+       sum(photos) over (partition by head)::bigint as answers,
+       count(label) over (partition by head) as labels,
+       row_number() over (partition by head, label is null order by photos desc, label) as place
+from counted
+qualify place <= $labels
+order by head, label is null, place
+"""

@@ -32,6 +32,7 @@ MODULES = (
     "tables_commands",
     "index_commands",
     "search_commands",
+    "report_command",
     "settings_command",
     "detect_commands",
     "features_commands",

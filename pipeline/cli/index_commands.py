@@ -166,7 +166,7 @@ def _show(manifest: Manifest) -> None:
             f"{entry.live:,}",
             entry.index_type,
             str(entry.probes or "all"),
-            f"{entry.file.bytes / 1e6:.1f}",
+            f"{entry.bytes / 1e6:.1f}",
         )
         table.add_row(*row, *_recalls(judged.shards.get(entry.name) if judged else None))
     if judged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +47,16 @@ def assess(
     files: Files,
     source: Source,
     settings: IndexSettings,
-    tasks: Sequence[Task],
-    spills: Mapping[str, Spill],
+    new: Sequence[tuple[Task, Spill]],
     base: Manifest | None,
-) -> tuple[Manifest, Truth]:
-    """Judge a version that was just built; returns its manifest with the judgement, and the truth to be stored."""
+    folder: Path,
+) -> tuple[Manifest, dict[str, Path]]:
+    """Judge a version that was just built; returns its manifest with the judgement, and the file to be stored.
+
+    The file holds the truth, for the next version.
+    """
     index = Index(manifest, files, settings.threads)
-    carried = None if base is None else _carried(base, files, index.rows, tasks, spills)
+    carried = None if base is None else _carried(base, files, index.rows, new)
     if carried is not None and base is not None and base.judgement is not None:
         truth, added = carried
         drawn = base.judgement.drawn_for
@@ -62,12 +65,11 @@ def assess(
         truth, added, drawn = Truth.of(queries, index.rows, source.vectors(None)), 0, manifest.version
     judgement = judge(index, truth).model_copy(update={"drawn_for": drawn, "added_since": added})
     products = len(np.unique(index.rows.product_codes()[index.rows.live]))
-    return manifest.model_copy(update={"judgement": judgement, "products": products}), truth
+    manifest = manifest.model_copy(update={"judgement": judgement, "products": products})
+    return _save(manifest, truth, index.rows, folder)
 
 
-def _carried(
-    base: Manifest, files: Files, rows: Rows, tasks: Sequence[Task], spills: Mapping[str, Spill]
-) -> tuple[Truth, int] | None:
+def _carried(base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task, Spill]]) -> tuple[Truth, int] | None:
     """The truth of the base, brought up to date, and the vectors added since it was drawn; None if it can't be used.
 
     It can't where labels may have changed (another release), where a shard may have been trained on its queries, where
@@ -76,15 +78,15 @@ def _carried(
     if base.truth is None or base.judgement is None or base.release_id != rows.manifest.release_id:
         return None
     known = {entry.name for entry in base.shards}
-    if any(task.rows.plan.name not in known for task in tasks):
+    if any(task.rows.plan.name not in known for task, _ in new):
         return None
-    if any(task.work is Work.BUILD and not task.rows.plan.choice.exact for task in tasks):
+    if any(task.work is Work.BUILD and not task.rows.plan.choice.exact for task, _ in new):
         return None
     before = Rows(files.path(base.ids), base)
-    blocks = list(_new_blocks(tasks, spills, before))
-    new = sum(len(ids) for ids, _ in blocks)
-    added = base.judgement.added_since + new
-    came_back = int((before.of_ids(rows.ids(np.flatnonzero(rows.live))) < 0).sum()) - new
+    blocks = list(_new_blocks(new, before))
+    arrived = sum(len(ids) for ids, _ in blocks)
+    added = base.judgement.added_since + arrived
+    came_back = int((before.of_ids(rows.ids(np.flatnonzero(rows.live))) < 0).sum()) - arrived
     if came_back or added > MAX_ADDED * rows.manifest.vectors:
         return None
     truth = Truth.load(files.path(base.truth), rows)
@@ -94,20 +96,18 @@ def _carried(
     return truth, added
 
 
-def _new_blocks(
-    tasks: Sequence[Task], spills: Mapping[str, Spill], before: Rows
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _new_blocks(new: Sequence[tuple[Task, Spill]], before: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (ids, vectors) that could not be found in the base."""
-    for task in tasks:
-        ids, vectors = task.new_ids, spills[task.rows.plan.name].vectors
+    for task, spill in new:
+        ids, vectors = task.new_ids, spill.vectors
         for first in range(0, len(ids), BLOCK_VECTORS):
             block = slice(first, first + BLOCK_VECTORS)
-            new = before.of_ids(ids[block]) < 0
-            if new.any():
-                yield ids[block][new], vectors[block][new]
+            unknown = before.of_ids(ids[block]) < 0
+            if unknown.any():
+                yield ids[block][unknown], vectors[block][unknown]
 
 
-def save_truth(manifest: Manifest, truth: Truth, rows: Rows, folder: Path) -> tuple[Manifest, dict[str, Path]]:
+def _save(manifest: Manifest, truth: Truth, rows: Rows, folder: Path) -> tuple[Manifest, dict[str, Path]]:
     """Write the truth to a file of the version; it is named by its content, as two builds may round differently."""
     path = folder / "queries.npz"
     truth.save(path, rows)

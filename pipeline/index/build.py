@@ -20,13 +20,13 @@ import numpy as np
 
 from pipeline.errors import SettingError, StaleError, TransientError
 from pipeline.index import shards
-from pipeline.index.assess import assess, save_truth
+from pipeline.index.assess import assess
 from pipeline.index.choose import GIB, plan_shards
 from pipeline.index.files import Files, incomplete
 from pipeline.index.gallery import load_manifest
 from pipeline.index.layout import Task, Work, collect_rows, plan_tasks, write_ids
 from pipeline.index.making import Built, file_entry, make_shard
-from pipeline.index.manifest import FORMAT, Manifest, ShardEntry, manifest_key
+from pipeline.index.manifest import FORMAT, Manifest, SegmentEntry, ShardEntry, manifest_key
 from pipeline.index.rows import Rows
 from pipeline.index.source import Source
 from pipeline.index.spill import spill_vectors
@@ -82,8 +82,8 @@ def build_index(
         built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings) for task in tasks]
         manifest, fresh = _assemble(source, tasks, built, folder, inputs)
         files = Files(store, Path(settings.cache), fresh)
-        manifest, truth = assess(manifest, files, source, settings, tasks, spills, before)
-        manifest, more = save_truth(manifest, truth, Rows(files.path(manifest.ids), manifest), folder)
+        new = [(task, spills[task.rows.plan.name]) for task in tasks]
+        manifest, more = assess(manifest, files, source, settings, new, before, folder)
         built_on = base if any(task.work is not Work.BUILD for task in tasks) else None
         seconds = time.monotonic() - started
         manifest = manifest.model_copy(update={"build_seconds": seconds, "built_on": built_on})
@@ -178,19 +178,15 @@ def _assemble(
     write_ids(tasks, ids_path)
     ids = file_entry(ids_path)
     digest = hashlib.sha256(inputs.encode())
-    for piece in (ids, *(item.entry.file for item in built)):
+    for piece in (ids, *(file for item in built for file in item.entry.files)):
         digest.update(piece.sha256.encode())
     version = f"{source.origin.snapshot:08d}-{digest.hexdigest()[:12]}"
     fresh = {f"versions/{version}/ids.parquet": ids_path}
     entries, first = [], 0
     for item in built:
         fresh |= {f"versions/{version}/{name}": path for name, path in item.fresh.items()}
-        update: dict[str, object] = {"first": first}
-        for field in ("file", "vectors"):
-            file = getattr(item.entry, field)
-            if file is not None and file.key in item.fresh:
-                update[field] = file.model_copy(update={"key": f"versions/{version}/{file.key}"})
-        entries.append(item.entry.model_copy(update=update))
+        segments = tuple(_placed(segment, version, item.fresh) for segment in item.entry.segments)
+        entries.append(item.entry.model_copy(update={"first": first, "segments": segments}))
         first += item.entry.rows
     manifest = Manifest(
         version=version,
@@ -203,7 +199,7 @@ def _assemble(
         kinds=source.origin.kinds,
         vectors=sum(entry.live for entry in entries),
         products=0,
-        bytes=sum(f.bytes for e in entries for f in (e.file, e.vectors) if f is not None),
+        bytes=sum(entry.bytes for entry in entries),
         ids=ids.model_copy(update={"key": f"versions/{version}/ids.parquet"}),
         shards=tuple(entries),
         judgement=None,
@@ -211,6 +207,16 @@ def _assemble(
         built_at=datetime.now(UTC),
     )
     return manifest, fresh
+
+
+def _placed(segment: SegmentEntry, version: str, fresh: dict[str, Path]) -> SegmentEntry:
+    """The segment with its new files in the version's folder."""
+    update = {
+        field: file.model_copy(update={"key": f"versions/{version}/{file.key}"})
+        for field, file in (("file", segment.file), ("vectors", segment.vectors))
+        if file is not None and file.key in fresh
+    }
+    return segment.model_copy(update=update)
 
 
 def _store(manifest: Manifest, fresh: dict[str, Path], store: ObjectStore) -> Manifest:

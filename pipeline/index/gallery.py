@@ -18,8 +18,18 @@ from pipeline.errors import InputError
 from pipeline.index import shards as faiss_shards
 from pipeline.index.choose import Choice
 from pipeline.index.files import Files
-from pipeline.index.manifest import POINTER_KEY, Manifest, Pointer, ShardEntry, manifest_key, parse_manifest, sha256_of
+from pipeline.index.manifest import (
+    POINTER_KEY,
+    Manifest,
+    Pointer,
+    SegmentEntry,
+    ShardEntry,
+    manifest_key,
+    parse_manifest,
+    sha256_of,
+)
 from pipeline.index.rows import Rows
+from pipeline.index.searching import Segment, Shard, best, fit_width
 from pipeline.settings import Settings
 from pipeline.storage import open_store
 from pipeline.storage.base import ObjectMissing, ObjectStore
@@ -56,7 +66,7 @@ class Index:
         self.manifest = manifest
         self._files = files
         self.rows = Rows(files.path(manifest.ids), manifest)
-        self._open: dict[str, faiss_shards.Shard] = {}
+        self._open: dict[str, Shard] = {}
         self._lock = threading.Lock()
         self._mask = lru_cache(MASKS_KEPT)(self.rows.mask)
 
@@ -209,13 +219,12 @@ class Index:
                 continue
             found_scores, found = self._shard(entry).search(queries, k, keep)
             rows.append(np.where(found < 0, -1, found + entry.first))
-            scores.append(np.where(found < 0, -np.inf, found_scores).astype(np.float32))
+            scores.append(found_scores)
         all_rows, all_scores = np.concatenate(rows, axis=1), np.concatenate(scores, axis=1)
-        order = np.argsort(-all_scores, axis=1, kind="stable")[:, :k]
-        all_rows, all_scores = np.take_along_axis(all_rows, order, 1), np.take_along_axis(all_scores, order, 1)
-        return faiss_shards.fit_width(all_rows, all_scores, k)
+        all_scores, all_rows = best(all_scores, all_rows, k)
+        return fit_width(all_rows, all_scores, k)
 
-    def _shard(self, entry: ShardEntry) -> faiss_shards.Shard:
+    def _shard(self, entry: ShardEntry) -> Shard:
         """The open shard; checked and mapped the first time."""
         shard = self._open.get(entry.name)
         if shard is None:
@@ -224,18 +233,20 @@ class Index:
                 self._open[entry.name] = shard
         return shard
 
-    def _open_shard(self, entry: ShardEntry) -> faiss_shards.Shard:
-        path = self._files.path(entry.file)
+    def _open_shard(self, entry: ShardEntry) -> Shard:
+        segments = tuple(self._open_segment(segment) for segment in entry.segments)
+        return Shard(segments, Choice(entry.codec, entry.lists, entry.rerank), entry.probes)
+
+    def _open_segment(self, entry: SegmentEntry) -> Segment:
+        path, dim = self._files.path(entry.file), self.manifest.dim
         index = faiss_shards.read(path, mapped=True)
-        if index.ntotal != entry.rows or index.d != self.manifest.dim:
+        if index.ntotal != entry.rows or index.d != dim:
             raise InputError(
-                f"{path} holds {index.ntotal} vectors of {index.d} numbers, the manifest says {entry.rows} of "
-                f"{self.manifest.dim}"
+                f"{path} holds {index.ntotal} vectors of {index.d} numbers, the manifest says {entry.rows} of {dim}"
             )
-        vectors = None
-        if entry.vectors is not None:
-            vectors = faiss_shards.map_vectors(self._files.path(entry.vectors), entry.rows, self.manifest.dim)
-        return faiss_shards.Shard(index, Choice(entry.codec, entry.lists, entry.rerank), entry.probes, vectors)
+        if entry.vectors is None:
+            return Segment(index)
+        return Segment(index, faiss_shards.map_vectors(self._files.path(entry.vectors), entry.rows, dim))
 
     def _hits(self, rows: np.ndarray, scores: np.ndarray) -> list[Hit]:
         hits = []

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
@@ -51,14 +52,23 @@ class ShardRows:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be done for one shard: `ids` (int64) are its file's vectors in order, the last `new` are to come."""
+    """What is to be done for one shard.
+
+    `ids` (int64) are its file's vectors in order, of which the last `new` are to come; `places` (int64) says which of
+    `rows` each one is, -1 for those that are gone.
+    """
 
     rows: ShardRows
     work: Work
     ids: np.ndarray
-    live: np.ndarray
+    places: np.ndarray
     new: int
     before: ShardEntry | None = None
+
+    @property
+    def live(self) -> np.ndarray:
+        """Which vectors can be found: bool."""
+        return self.places >= 0
 
     @property
     def new_ids(self) -> np.ndarray:
@@ -76,9 +86,9 @@ def collect_rows(source: Source, plans: Sequence[ShardPlan], folder: Path) -> li
     by_place = {(plan.group, plan.part): plan for plan in plans}
     shards: list[ShardRows] = []
     for place, batches in _by_shard(source.rows(parts), parts):
-        path = folder / f"rows-{len(shards)}.parquet"
+        path = folder / f"rows-{len(shards)}.arrow"
         ids: list[np.ndarray] = []
-        with pq.ParquetWriter(path, ROW_SCHEMA, compression="zstd") as writer:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, ROW_SCHEMA) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 ids.append(batch.column("id").to_numpy())
@@ -139,17 +149,21 @@ def plan_tasks(shards: Sequence[ShardRows], before: dict[str, tuple[ShardEntry, 
 
 
 def _task(shard: ShardRows, before: tuple[ShardEntry, np.ndarray] | None) -> Task:
-    anew = Task(shard, Work.BUILD, shard.ids, np.ones(len(shard.ids), bool), len(shard.ids))
+    n = len(shard.ids)
+    anew = Task(shard, Work.BUILD, shard.ids, np.arange(n), n)
     if before is None or not _same_family(before[0], shard.plan):
         return anew
     entry, old = before
-    added = shard.ids[~np.isin(shard.ids, old)]
-    live = np.concatenate([np.isin(old, shard.ids), np.ones(len(added), bool)])
-    grown = int(live.sum()) / max(1, entry.trained_rows) - 1
-    if 1 - live.mean() > MAX_DEAD or (entry.lists and grown > MAX_GROWTH):
+    places = pc.index_in(pa.array(old), value_set=pa.array(shard.ids)).fill_null(-1).to_numpy().astype(np.int64)
+    known = np.zeros(n, bool)
+    known[places[places >= 0]] = True
+    added = np.flatnonzero(~known)
+    dead = int((places < 0).sum())
+    if dead > MAX_DEAD * (len(old) + len(added)) or (entry.lists and n > (1 + MAX_GROWTH) * entry.trained_rows):
         return anew
     work = Work.EXTEND if len(added) else Work.REUSE
-    return Task(shard, work, np.concatenate([old, added]), live, len(added), entry)
+    ids = np.concatenate([old, shard.ids[added]])
+    return Task(shard, work, ids, np.concatenate([places, added]), len(added), entry)
 
 
 def _same_family(entry: ShardEntry, plan: ShardPlan) -> bool:
@@ -159,14 +173,13 @@ def _same_family(entry: ShardEntry, plan: ShardPlan) -> bool:
 
 def write_ids(tasks: Sequence[Task], path: Path) -> None:
     """Write ids.parquet: one row group a shard, in the order of `tasks`."""
-    with pq.ParquetWriter(path, IDS_SCHEMA, compression="zstd") as writer:
+    repeated = [name for name in IDS_SCHEMA.names if name not in ("id", "image_key", "etag")]
+    with pq.ParquetWriter(path, IDS_SCHEMA, compression="lz4", use_dictionary=repeated) as writer:
         for task in tasks:
-            current = pq.read_table(task.rows.path)
-            order = np.argsort(task.rows.ids)
-            at = order[np.searchsorted(task.rows.ids, task.ids[task.live], sorter=order)]
-            places = np.zeros(len(task.ids), np.int64)
-            places[task.live] = at
-            table = current.take(pa.array(places, mask=~task.live)).drop_columns("id")
-            table = table.add_column(0, IDS_SCHEMA.field("id"), pa.array(task.ids))
-            table = table.add_column(1, IDS_SCHEMA.field("live"), pa.array(task.live))
-            writer.write_table(table.cast(IDS_SCHEMA), row_group_size=max(1, len(table)))
+            with pa.memory_map(str(task.rows.path)) as file:
+                table = pa.ipc.open_file(file).read_all()
+                if len(table) != len(task.places) or not np.array_equal(task.places, np.arange(len(table))):
+                    table = table.combine_chunks().take(pa.array(task.places, mask=~task.live))
+                table = table.set_column(0, IDS_SCHEMA.field("id"), pa.array(task.ids))
+                table = table.add_column(1, IDS_SCHEMA.field("live"), pa.array(task.live))
+                writer.write_table(table, row_group_size=max(1, len(table)))

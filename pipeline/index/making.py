@@ -11,14 +11,17 @@ from urllib.parse import quote
 import numpy as np
 
 from pipeline.index import shards
-from pipeline.index.choose import training_size
+from pipeline.index.choose import BLOCK_VECTORS, training_size
 from pipeline.index.files import Files, file_sha256
 from pipeline.index.layout import Task, Work
-from pipeline.index.manifest import FileEntry, ShardEntry
+from pipeline.index.manifest import FileEntry, SegmentEntry, ShardEntry
+from pipeline.index.searching import Segment, Shard, tune_probes
 from pipeline.index.spill import Spill
 from pipeline.index.truth import Queries, nearest_in
 from pipeline.settings import IndexSettings
 
+MAX_SEGMENTS = 8
+"""Each costs a search the choice of its lists; with one more they are joined."""
 TUNING_QUERIES = 100
 KEPT_OUT = 16
 """Of so many vectors one is never trained on, to be a query, and one more to tune by; told by their ids' bits."""
@@ -33,45 +36,84 @@ class Built:
 
 
 def make_shard(task: Task, spill: Spill, folder: Path, files: Files, settings: IndexSettings) -> Built:
-    """The files of one shard: as they were, added to, or new."""
-    plan, before = task.rows.plan, task.before
-    if task.work is Work.REUSE and before is not None:
-        return Built(before.model_copy(update={"live": int(task.live.sum())}), {})
-    stem = f"shard-{quote(plan.name, safe='')}"
-    path = folder / f"{stem}.faiss"
-    fresh = {path.name: path}
-    vectors: FileEntry | None = None
-    if task.work is Work.EXTEND and before is not None:
-        index = shards.read(files.path(before.file), mapped=False)
-        shards.add(index, spill.vectors)
-        probes, choice_name, lists, trained = before.probes, before.index_type, before.lists, before.trained_rows
-    else:
-        dim = spill.vectors.shape[1]
-        index = shards.train(plan.choice, dim, _sample(task, spill))
-        shards.add(index, spill.vectors)
-        choice_name, lists, trained = plan.choice.name, plan.choice.lists, len(task.ids)
-        probes = 0 if plan.choice.exact else _tune(index, task, spill, settings.target_recall)
-    shards.write(index, path)
-    if plan.choice.rerank:
-        old = files.path(before.vectors) if before is not None and before.vectors is not None else None
-        fresh[f"{stem}.f16"] = _join(old, spill, folder / f"{stem}.f16")
-        vectors = file_entry(fresh[f"{stem}.f16"])
+    """The files of one shard: as they were, with one more for what is new, joined into one, or built anew."""
+    live, before = int(task.live.sum()), task.before
+    if before is None:
+        return _anew(task, spill, folder, settings.target_recall)
+    if task.work is Work.REUSE:
+        return Built(before.model_copy(update={"live": live}), {})
+    stem = _stem(task)
+    last = files.path(before.segments[0].file)
+    added = shards.empty_like(last)
+    shards.add(added, spill.vectors)
+    fresh, segment = _segment(added, spill.vectors, folder / f"{stem}.{len(before.segments)}", before.rerank)
+    segments = (*before.segments, segment)
+    if len(segments) > MAX_SEGMENTS:
+        fresh, segment = _join(before, files, folder / stem, fresh)
+        segments = (segment,)
+    update = {"segments": segments, "rows": len(task.ids), "live": live}
+    return Built(before.model_copy(update=update), fresh)
+
+
+def _anew(task: Task, spill: Spill, folder: Path, target: float) -> Built:
+    """Train, add, tune, write."""
+    plan = task.rows.plan
+    index = shards.train(plan.choice, spill.vectors.shape[1], _sample(task, spill))
+    shards.add(index, spill.vectors)
+    fresh, segment = _segment(index, spill.vectors, folder / _stem(task), plan.choice.rerank)
     entry = ShardEntry(
         name=plan.name,
         group=plan.group,
-        index_type=choice_name,
+        index_type=plan.choice.name,
         codec=plan.choice.codec,
-        lists=lists,
+        lists=plan.choice.lists,
         rerank=plan.choice.rerank,
-        probes=probes,
+        probes=0 if plan.choice.exact else _tune(index, task, spill, target),
         rows=len(task.ids),
-        live=int(task.live.sum()),
+        live=len(task.ids),
         first=0,
-        trained_rows=trained,
-        file=file_entry(path),
-        vectors=vectors,
+        trained_rows=len(task.ids),
+        segments=(segment,),
     )
     return Built(entry, fresh)
+
+
+def _stem(task: Task) -> str:
+    return f"shard-{quote(task.rows.plan.name, safe='')}"
+
+
+def _segment(index: Any, vectors: np.ndarray, stem: Path, rerank: int) -> tuple[dict[str, Path], SegmentEntry]:
+    """Write an index, and the vectors that its candidates are ranked again by."""
+    path = stem.with_name(f"{stem.name}.faiss")
+    shards.write(index, path)
+    fresh = {path.name: path}
+    kept = None
+    if rerank:
+        kept = stem.with_name(f"{stem.name}.f16")
+        fresh[kept.name] = kept
+        with kept.open("wb") as out:
+            for first in range(0, len(vectors), BLOCK_VECTORS):
+                out.write(np.ascontiguousarray(vectors[first : first + BLOCK_VECTORS]).data)
+    entry = SegmentEntry(rows=len(vectors), file=file_entry(path), vectors=file_entry(kept) if kept else None)
+    return fresh, entry
+
+
+def _join(before: ShardEntry, files: Files, stem: Path, added: dict[str, Path]) -> tuple[dict[str, Path], SegmentEntry]:
+    """One segment of all that a shard had and of what was just added."""
+    new = {path.suffix: path for path in added.values()}
+    index = shards.joined([*(files.path(segment.file) for segment in before.segments), new[".faiss"]])
+    path = stem.with_name(f"{stem.name}.faiss")
+    shards.write(index, path)
+    fresh, kept = {path.name: path}, None
+    if before.rerank:
+        kept = stem.with_name(f"{stem.name}.f16")
+        fresh[kept.name] = kept
+        old = [files.path(segment.vectors) for segment in before.segments if segment.vectors is not None]
+        with kept.open("wb") as out:
+            for part in [*old, new[".f16"]]:
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, out, 4 << 20)
+    return fresh, SegmentEntry(rows=index.ntotal, file=file_entry(path), vectors=file_entry(kept) if kept else None)
 
 
 def kept_out(ids: np.ndarray, residue: int) -> np.ndarray:
@@ -94,19 +136,9 @@ def _tune(index: Any, task: Task, spill: Spill, target: float) -> int:
         return task.rows.plan.choice.lists
     queries = Queries(own, task.ids[own], spill.vectors[own].astype(np.float32))
     nearest = nearest_in(queries, spill.vectors)
-    shard = shards.Shard(index, task.rows.plan.choice, 1, spill.vectors if task.rows.plan.choice.rerank else None)
-    return shards.tune_probes(shard, queries.vectors, own, [nearest.right(n, 10)[0] for n in range(len(own))], target)
-
-
-def _join(old: Path | None, spill: Spill, path: Path) -> Path:
-    """The vectors of a shard that ranks again: the old ones, then the new."""
-    with path.open("wb") as out:
-        for part in [old] if old else []:
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, out, 4 << 20)
-        for first in range(0, len(spill.vectors), 65_536):
-            out.write(np.ascontiguousarray(spill.vectors[first : first + 65_536]).data)
-    return path
+    choice = task.rows.plan.choice
+    shard = Shard((Segment(index, spill.vectors if choice.rerank else None),), choice, 1)
+    return tune_probes(shard, queries.vectors, own, [nearest.right(n, 10)[0] for n in range(len(own))], target)
 
 
 def file_entry(path: Path) -> FileEntry:

@@ -53,8 +53,21 @@ class Judgement(Record):
     added_since: int = Field(0, description="vectors that were added since; they answered, but asked nothing")
 
 
+class SegmentEntry(Record):
+    """One index file of a shard, and the file of its vectors where candidates are ranked again."""
+
+    rows: int
+    file: FileEntry
+    vectors: FileEntry | None = None
+
+    @property
+    def files(self) -> list[FileEntry]:
+        """Its files."""
+        return [self.file] if self.vectors is None else [self.file, self.vectors]
+
+
 class ShardEntry(Record):
-    """One shard: its file holds `rows` vectors numbered from 0, the rows `first` to `first + rows` of ids.parquet."""
+    """One shard: its segments hold `rows` vectors, which are the rows `first` to `first + rows` of ids.parquet."""
 
     name: str
     group: str
@@ -67,8 +80,17 @@ class ShardEntry(Record):
     live: int
     first: int
     trained_rows: int
-    file: FileEntry
-    vectors: FileEntry | None = None
+    segments: tuple[SegmentEntry, ...]
+
+    @property
+    def files(self) -> list[FileEntry]:
+        """Files of all segments."""
+        return [file for segment in self.segments for file in segment.files]
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.bytes for file in self.files)
 
 
 class Manifest(Record):
@@ -106,9 +128,7 @@ class Manifest(Record):
     def files(self) -> list[FileEntry]:
         """Every file this version rests on, those of older versions included."""
         files = [self.ids] + ([self.truth] if self.truth else [])
-        for shard in self.shards:
-            files += [shard.file] + ([shard.vectors] if shard.vectors else [])
-        return files
+        return files + [file for shard in self.shards for file in shard.files]
 
 
 class Pointer(Record):

@@ -50,7 +50,7 @@ def test_lists_are_trained_without_the_queries_and_reach_the_target(shop, vector
 def test_memory_that_does_not_hold_the_codes_gives_one_bit_and_ranking_again(shop, vectors):
     manifest = shop.build(MatrixSource(vectors(20_000, dim=64)), exact_below=500, search_memory_gib=0.001, held_out=40)
     assert {entry.codec for entry in manifest.shards} == {"rabitq"}
-    assert all(entry.vectors is not None for entry in manifest.shards)
+    assert all(entry.segments[0].vectors is not None for entry in manifest.shards)
     assert manifest.judgement.overall.at_10 >= 0.9
 
 
@@ -111,11 +111,13 @@ def test_a_delta_rewrites_only_the_shards_it_adds_to(shop, gallery, settings):
     first = shop.build(gallery.source, **settings)
     source, vectors, keys = changed(gallery, drop=12, add=5)
     second = shop.build(source, base=first.version, **settings)
-    before = {entry.name: entry.file for entry in first.shards}
+    before = {entry.name: entry.files for entry in first.shards}
     after = {entry.name: entry for entry in second.shards}
-    assert after["footwear"].file.key.startswith(f"versions/{second.version}/")
-    assert after["whole"].file == before["whole"]
-    assert after["upper-body"].file == before["upper-body"]
+    assert after["footwear"].files[:-1] == before["footwear"]
+    assert after["footwear"].files[-1].key == f"versions/{second.version}/shard-footwear.1.faiss"
+    assert after["footwear"].segments[-1].rows == 5
+    assert after["whole"].files == before["whole"]
+    assert after["upper-body"].files == before["upper-body"]
     assert second.vectors == len(vectors)
     assert second.built_on == first.version
     hits = shop.index(second).search(vectors, 1)
@@ -132,11 +134,26 @@ def test_a_delta_answers_as_a_full_build_does(shop, gallery):
     assert [[hit.image_key for hit in hits] for hits in delta] == [[hit.image_key for hit in hits] for hits in full]
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, LISTS, {**LISTS, "search_memory_gib": 1e-5}], ids=["exact", "lists", "one-bit"]
+)
+def test_many_small_additions_are_joined_and_all_are_found(shop, gallery, settings, monkeypatch):
+    monkeypatch.setattr("pipeline.index.making.MAX_SEGMENTS", 3)
+    manifest, segments = shop.build(gallery.source, **settings), []
+    for snapshot in range(2, 7):
+        source, vectors, keys = changed(gallery, drop=0, add=2 * snapshot, snapshot=snapshot)
+        manifest = shop.build(source, base=manifest.version, **settings)
+        segments.append(next(len(entry.segments) for entry in manifest.shards if entry.name == "footwear"))
+    assert segments == [2, 3, 1, 2, 3]
+    found = [hit.image_key for (hit,) in shop.index(manifest).search(vectors, 1)]
+    assert np.mean([a == b for a, b in zip(found, keys, strict=True)]) > 0.97
+
+
 def test_attributes_follow_the_tables_though_shard_files_stay(shop, gallery):
     first = shop.build(gallery.source)
     attributes = {**gallery.attributes, "type": ["Hat"] * 600}
     second = shop.build(MatrixSource(gallery.vectors, attributes, snapshot=2), base=first.version)
-    assert [entry.file for entry in second.shards] == [entry.file for entry in first.shards]
+    assert [entry.files for entry in second.shards] == [entry.files for entry in first.shards]
     assert {hit.attributes["type"] for hit in shop.index(second).search(gallery.vectors[:1], 50)[0]} == {"Hat"}
 
 
@@ -145,7 +162,7 @@ def test_a_vector_that_comes_back_is_found_again(shop, gallery):
     less, _, _ = changed(gallery, drop=12, add=0)
     second = shop.build(less, base=first.version)
     third = shop.build(MatrixSource(gallery.vectors, gallery.attributes, snapshot=3), base=second.version)
-    assert [entry.file for entry in third.shards] == [entry.file for entry in first.shards]
+    assert [entry.files for entry in third.shards] == [entry.files for entry in first.shards]
     assert shop.index(third).search(gallery.vectors[:1], 1)[0][0].image_key == "000000000"
 
 
@@ -173,7 +190,7 @@ def test_a_shard_that_was_judged_too_low_is_built_anew(shop, gallery):
     shop.store.put(first.key, first.model_copy(update={"judgement": judgement}).to_json())
     source, _, _ = changed(gallery, drop=0, add=0)
     second = shop.build(source, base=first.version, **LISTS)
-    reused = {entry.name for entry in second.shards if first.version in entry.file.key}
+    reused = {entry.name for entry in second.shards if first.version in entry.files[0].key}
     assert "whole" not in reused
 
 

@@ -92,7 +92,7 @@ def test_below_the_gate_the_old_version_stays(shop, vectors):
 def test_a_version_with_a_missing_file_does_not_go_live(shop, vectors):
     one = shop.publish(source(vectors, 1))
     two = shop.build(source(vectors, 2))
-    shop.store.delete(two.shards[0].file.key)
+    shop.store.delete(two.shards[0].files[0].key)
     with pytest.raises(InputError, match=r"shard-whole\.faiss is missing; build it again"):
         publish(shop.store, shop.settings.index)
     assert live(shop) == one.version

@@ -6,6 +6,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.index import shards
 from pipeline.index.choose import Choice
+from pipeline.index.searching import Segment, Shard, tune_probes
 
 KINDS = (Choice("fp16"), Choice("fp16", 24), Choice("sq8", 24), Choice("rabitq", 24, 10))
 
@@ -16,7 +17,7 @@ def make(choice, vectors, tmp_path):
     path = tmp_path / "shard.faiss"
     shards.write(index, path)
     kept = vectors if choice.rerank else None
-    return shards.Shard(shards.read(path, mapped=True), choice, max(1, choice.lists), kept)
+    return Shard((Segment(shards.read(path, mapped=True), kept),), choice, max(1, choice.lists))
 
 
 def truth(vectors, queries, k, keep=None):
@@ -85,21 +86,51 @@ def test_leaving_a_query_out_of_the_results_is_as_if_it_had_never_been_added(cho
     queries = gallery[held_out].astype(np.float32)
     kept = np.ones(1_500, bool)
     kept[held_out] = False
-    a = shards.Shard(whole, choice, 4, gallery if choice.rerank else None).search(queries, 10, kept, probes=4)[1]
-    b = shards.Shard(without, choice, 4, gallery[rest] if choice.rerank else None).search(queries, 10, probes=4)[1]
+    a = Shard((Segment(whole, gallery if choice.rerank else None),), choice, 4).search(queries, 10, kept, probes=4)[1]
+    b = Shard((Segment(without, gallery[rest] if choice.rerank else None),), choice, 4).search(queries, 10, probes=4)[1]
     assert np.array_equal(a, rest[b])
 
 
-def test_tuning_takes_the_fewest_lists_that_reach_the_target(vectors, tmp_path):
+@pytest.mark.parametrize("choice", KINDS, ids=lambda choice: choice.name)
+def test_segments_answer_as_one_file_does_and_so_does_what_they_are_joined_to(choice, vectors, tmp_path):
+    gallery = vectors(1_500)
+    index = shards.train(choice, gallery.shape[1], gallery[:800].astype(np.float32))
+    paths, segments = [], []
+    for number, part in enumerate((gallery[:1_000], gallery[1_000:1_010], gallery[1_010:])):
+        shards.add(index, part)
+        paths.append(tmp_path / f"{number}.faiss")
+        shards.write(index, paths[-1])
+        segments.append(Segment(shards.read(paths[-1], mapped=True), part if choice.rerank else None))
+        index = shards.empty_like(paths[0])
+        assert index.ntotal == 0
+    assert shards.read(paths[0], mapped=True).ntotal == 1_000
+    together = Shard(tuple(segments), choice, 8)
+    one = Shard((Segment(shards.joined(paths), gallery if choice.rerank else None),), choice, 8)
+    assert together.rows == one.rows == 1_500
+    queries = vectors(30, seed=5).astype(np.float32)
+    keep = np.arange(1_500) % 3 == 0
+    for mask in (None, keep):
+        a, b = (shard.search(queries, 10, mask, probes=8) for shard in (together, one))
+        if choice.rerank:  # segments hand over more candidates to be ranked again
+            assert (a[0].mean(axis=1) >= b[0].mean(axis=1) - 1e-6).all()
+        else:
+            assert np.array_equal(a[1], b[1])
+            assert np.allclose(a[0], b[0])
+    rows = np.array([0, 999, 1_000, 1_009, 1_010, 1_499])
+    assert np.allclose(together.vectors_of(rows), one.vectors_of(rows))
+
+
+def test_tuning_takes_the_fewest_lists_that_reach_the_target_or_the_plateau(vectors, tmp_path):
     gallery = vectors(3_000)
     shard = make(Choice("fp16", 64), gallery, tmp_path)
     own = np.arange(0, 3_000, 60)
     queries = gallery[own].astype(np.float32)
     nearest = truth(gallery, queries, 11)
     true = [set(row.tolist()) - {self_row} for row, self_row in zip(nearest, own, strict=True)]
-    low, high = (shards.tune_probes(shard, queries, own, true, target) for target in (0.5, 0.95))
+    low, high = (tune_probes(shard, queries, own, true, target) for target in (0.5, 0.95))
     assert 1 <= low < high <= 64
-    assert shards.tune_probes(shard, queries, own, true, 1.01) == 64
+    # a target that no number of lists reaches: where more lists stop helping
+    assert high <= tune_probes(shard, queries, own, true, 1.01) < 64
 
 
 def test_a_file_that_is_no_index_is_named(tmp_path):

@@ -92,7 +92,8 @@ def _mobilenet_v3_large() -> Backbone:
     from torchvision.models import mobilenet_v3_large
 
     layers = mobilenet_v3_large(weights=None).features
-    return Backbone([layers[:7], layers[7:13], layers[13:16]], layers[16], (40, 112, 160), 960)
+    stages: list[nn.Module] = [nn.Sequential(*layers[a:b]) for a, b in ((0, 7), (7, 13), (13, 16))]
+    return Backbone(stages, layers[16], (40, 112, 160), 960)
 
 
 def _mobilenet_v3_large_name(name: str) -> str | None:

@@ -19,7 +19,11 @@ from pipeline.settings import Settings, load_settings
 from pipeline.tables import Warehouse, open_warehouse
 from pipeline.tables.schema import TABLES
 
-FILLERS: dict[Any, Any] = {pa.string(): "x", pa.timestamp("us", tz="UTC"): datetime(2026, 1, 1, tzinfo=UTC)}
+FILLERS: dict[Any, Any] = {
+    pa.string(): "x",
+    pa.bool_(): False,
+    pa.timestamp("us", tz="UTC"): datetime(2026, 1, 1, tzinfo=UTC),
+}
 
 
 def make_rows(table: str, given: Iterable[dict[str, Any]], **common: Any) -> pa.Table:

@@ -32,7 +32,7 @@ def _mottled(width: int, height: int, base: np.ndarray, rng: Rng, slow: float, f
     start = (rng.uniform(0, 512), rng.uniform(0, 512))
     blotch = noise.sample(noise.field(1.4), size, (width * 1.2, width * 1.2), rng.uniform(0, 3), start)
     color = base.astype(np.float32) + (blotch * slow)[..., None]
-    return color + noise.grain_patch(height, width, rng)[..., :1] * fine
+    return color + (noise.grain_patch(height, width, rng) * np.float32(fine))[..., None]
 
 
 def wood(width: int, height: int, rng: Rng) -> np.ndarray:
@@ -93,7 +93,7 @@ def carpet(width: int, height: int, rng: Rng) -> np.ndarray:
     """Pile: strong grain, blotches, perhaps a border or rhombs."""
     palette = [(140, 128, 112), (98, 88, 84), (168, 152, 124), (116, 60, 52), (88, 98, 110), (196, 186, 168)]
     base = np.array(palette[int(rng.integers(len(palette)))], float)
-    tuft = cv2.GaussianBlur(noise.grain_patch(height, width, rng)[..., 0], (0, 0), max(0.8, width / 520))
+    tuft = cv2.GaussianBlur(noise.grain_patch(height, width, rng), (0, 0), max(0.8, width / 520))
     out = _mottled(width, height, base, rng, 6.0, 6.0) + (tuft * 26)[..., None]
     if rng.random() < 0.4:
         y, x = np.mgrid[0:height, 0:width].astype(np.float32) / width

@@ -90,5 +90,8 @@ def shoot(scene: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.nda
         out += 128
     if camera.blur:
         out = cv2.GaussianBlur(out, (0, 0), camera.blur * width / 480)
-    out += noise.grain_patch(height, width, rng) * np.float32(camera.grain)
+    common = noise.grain_patch(height, width, rng) * np.float32(camera.grain)
+    for channel in range(3):
+        out[..., channel] += common
+        out[..., channel] += noise.grain_patch(height, width, rng) * np.float32(camera.grain * 0.5)
     return np.clip(out, 0, 255).astype(np.uint8)

@@ -115,6 +115,7 @@ class Canvas:
     light: tuple[float, float, float] = (-0.5, -0.6, 0.75)
     place: Placing = field(default_factory=lambda: Placing(1.0, (0.0, 0.0)))
     current: int = 0
+    crumple: float = 1.0
 
     def __post_init__(self) -> None:
         shape = (self.height, self.width)
@@ -201,6 +202,8 @@ class Canvas:
 
     def decal(self, image: np.ndarray, center: Sequence[float], width: float, turn: float = 0.0) -> None:
         """Print an RGBA uint8 (h, w, 4) picture, `width` cm wide, onto what lies there."""
+        if self.place.flip:
+            image = np.ascontiguousarray(image[:, ::-1])
         h, w = image.shape[:2]
         high = width * h / w
         c, s = np.cos(turn), np.sin(turn)
@@ -237,7 +240,7 @@ class Canvas:
             ends = _fixed(fine[k : k + 2])
             cv2.line(mask, ends[0].tolist(), ends[1].tolist(), float(fade), max(1, round(thick * 0.8)), cv2.LINE_AA, 4)
         mask = cv2.GaussianBlur(mask, (0, 0), thick * 0.55)
-        self.relief[window] += mask * (depth * self.scale) * self.alpha[window]
+        self.relief[window] += mask * (depth * self.scale * self.crumple) * self.alpha[window]
 
     def visible(self, number: int) -> np.ndarray:
         """Which pixels of the photo show object `number`; bool (H, W)."""
@@ -298,7 +301,7 @@ class Canvas:
             wave = stuff.wave * self.scale
             long = noise.sample(noise.folds(self._fold), size, (wave * 4, wave * 9), tilt, start)
             short = noise.sample(noise.folds((self._fold + 1) % 3), size, (wave * 1.6, wave * 3.2), tilt, start[::-1])
-            height += (0.9 * long + 0.28 * short) * (stuff.folds * self.scale)
+            height += (0.9 * long + 0.16 * short) * (stuff.folds * self.crumple * self.scale)
         if stuff.rib and stuff.rib_step * self.scale > 1.6:
             y, x = np.ogrid[0 : shape[0], 0 : shape[1]]
             phase = (np.cos(tilt) * (x + corner[0]) + np.sin(tilt) * (y + corner[1])) / (stuff.rib_step * self.scale)
@@ -319,7 +322,7 @@ class Canvas:
             fade = noise.sample(noise.field(1.6), size, (60 * self.scale, 110 * self.scale), tilt, (corner[0], 7.0))
             color += (fade * stuff.worn_out)[..., None]
         if stuff.grain:
-            color += noise.grain_patch(*shape[:2], self.rng)[..., :1] * stuff.grain
+            color += (noise.grain_patch(shape[0], shape[1], self.rng) * np.float32(stuff.grain))[..., None]
         return color
 
     def _patterned(

@@ -7,6 +7,7 @@ sharp there. All results are float64 (n, 2).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def _open_runs(array: Points, steps: int) -> Points:
     marks[0] = marks[-1] = True
     stops = np.flatnonzero(marks)
     parts = []
-    for first, last in zip(stops[:-1], stops[1:], strict=True):
+    for first, last in pairwise(stops):
         run = array[first : last + 1, :2]
         if len(run) == 2:
             parts.append(run[:1])

@@ -152,7 +152,7 @@ def _skirt(gender: str, rng: Draw) -> Cut:
     }.get(style, rng.uniform(48, 66))
     flare = {
         "mini": rng.uniform(1, 6),
-        "pencil": rng.uniform(-5, -2),
+        "pencil": rng.uniform(-4, -1),
         "skater": rng.uniform(16, 24),
         "maxi": rng.uniform(10, 22),
         "pleated": rng.uniform(10, 20),
@@ -171,7 +171,7 @@ def _jeans(gender: str, rng: Draw) -> Cut:
     fit = _pick(rng, "skinny", "straight", "straight", "bootcut", "wide")
     return {
         "style": fit,
-        "hem": {"skinny": 7.5, "straight": 10.0, "bootcut": 12.5, "wide": 14.5}[fit] * rng.uniform(0.95, 1.06),
+        "hem": {"skinny": 7.5, "straight": 10.0, "bootcut": 11.6, "wide": 14.5}[fit] * rng.uniform(0.95, 1.06),
         "knee": {"skinny": 9.2, "straight": 11.2, "bootcut": 10.4, "wide": 13.5}[fit],
         "length": rng.uniform(132, 141),
         "turn_up": float(rng.random() < 0.2),
@@ -308,7 +308,7 @@ def _hat(gender: str, rng: Draw) -> Cut:
 def _sunglasses(gender: str, rng: Draw) -> Cut:
     return {
         "style": _pick(rng, "wayfarer", "aviator", "round", "cat-eye", "sport"),
-        "lens": rng.uniform(2.7, 3.4),
+        "lens": rng.uniform(2.5, 3.0),
         "high": rng.uniform(0.72, 0.95),
         "tint": rng.uniform(0, 1),
         "view": rng.uniform(0, 1),

@@ -82,8 +82,8 @@ def draw_body(canvas: Canvas, person: Person, legs: bool = True) -> None:
     torso = [
         (4.5, -4),
         (7, 1.5),
-        (w - 1, 4.0),
-        (w, 10),
+        (w - 3.5, 5.5),
+        (w - 1.5, 11),
         (pose.chest, 21),
         (pose.waist, 41),
         (pose.hips, 60),
@@ -100,7 +100,7 @@ def draw_arms(canvas: Canvas, person: Person) -> None:
     pose, skin = person.pose, _skin(person)
     for side in (0, 1):
         s = 1.0 if side else -1.0
-        start = pose.shoulder[side] + (-s * 2.5, 2.5)
+        start = pose.shoulder[side] + (-s * 3.6, 4.5)
         line = [start, (start + pose.elbow[side]) / 2, pose.elbow[side], pose.wrist[side]]
         canvas.piece(tube(line, (5.2, 4.7, 4.0, 2.7)), skin)
         draw_hand(canvas, person, side)

@@ -17,8 +17,8 @@ def lit(canvas: Canvas, softness: float = 0.5, strength: float = 1.0) -> np.ndar
     relief = cv2.GaussianBlur(canvas.relief[rows, cols], (0, 0), max(0.5, 0.1 * canvas.scale**0.5))
     gx = cv2.Sobel(relief, cv2.CV_32F, 1, 0, scale=0.125 * strength)
     gy = cv2.Sobel(relief, cv2.CV_32F, 0, 1, scale=0.125 * strength)
-    np.clip(gx, -1.6, 1.6, out=gx)
-    np.clip(gy, -1.6, 1.6, out=gy)
+    np.clip(gx, -1.0, 1.0, out=gx)
+    np.clip(gy, -1.0, 1.0, out=gy)
     lx, ly, lz = np.array(canvas.light) / np.linalg.norm(canvas.light)
     inverse = 1 / np.sqrt(1 + gx * gx + gy * gy)
     diffuse = (lz - gx * lx - gy * ly) * inverse

@@ -54,17 +54,23 @@ def sample(
     )
 
 
+GRAIN_SIDE = 2048
+
+
 @lru_cache(maxsize=1)
 def grain() -> np.ndarray:
-    """White noise for weave and sensors; float32 (1024, 1024, 3), sd 1."""
-    made = np.random.default_rng(4711).standard_normal((1024, 1024, 3), dtype=np.float32)
+    """White noise for weave and sensors; float32 (GRAIN_SIDE, GRAIN_SIDE), sd 1."""
+    made = np.random.default_rng(4711).standard_normal((GRAIN_SIDE, GRAIN_SIDE), dtype=np.float32)
     made.flags.writeable = False
     return made
 
 
 def grain_patch(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A random window of `grain`, repeated where the photo is larger; float32 (height, width, 3)."""
-    y, x = (int(v) for v in rng.integers(0, 1024, 2))
-    rolled = np.roll(grain(), (-y, -x), (0, 1))
-    repeat = (-(-height // 1024), -(-width // 1024), 1)
-    return np.tile(rolled, repeat)[:height, :width] if repeat != (1, 1, 1) else rolled[:height, :width]
+    """A random window of `grain`, mirrored where the photo is larger; float32 (height, width), read only."""
+    h, w = min(height, GRAIN_SIDE), min(width, GRAIN_SIDE)
+    y = int(rng.integers(0, GRAIN_SIDE - h + 1))
+    x = int(rng.integers(0, GRAIN_SIDE - w + 1))
+    patch = grain()[y : y + h, x : x + w]
+    if (h, w) == (height, width):
+        return patch
+    return np.pad(patch, ((0, height - h), (0, width - w)), mode="wrap")

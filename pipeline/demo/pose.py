@@ -27,6 +27,11 @@ class Pose:
     worn: bool
     sway: float = 0.0
 
+    @property
+    def band(self) -> float:
+        """Half width of a waistband: trousers and skirts laid flat are narrower there than shirts."""
+        return self.waist if self.worn else self.waist * 0.87
+
     def half_width(self, y: float) -> float:
         """Half width of the trunk at height y."""
         return float(np.interp(y, (18, 40, 60, 75), (self.chest, self.waist, self.hips, self.hips * 0.98)))
@@ -51,7 +56,10 @@ def standing(gender: str, rng: np.random.Generator) -> Pose:
     build = rng.uniform(0.94, 1.1)
     chest, waist, hips = chest * build, waist * build, hips * build
     spread = [np.radians(rng.uniform(6, 17)) for _ in range(2)]
-    bend = [np.radians(rng.choice([rng.uniform(-2, 12), -rng.uniform(20, 75)], p=[0.75, 0.25])) for _ in range(2)]
+    bend = [np.radians(rng.uniform(-9, 2)) for _ in range(2)]
+    if rng.random() < 0.3:  # a hand on the hip
+        side = int(rng.integers(2))
+        spread[side], bend[side] = np.radians(rng.uniform(32, 44)), -np.radians(rng.uniform(72, 92))
     return _joints((width, chest, waist, hips), tuple(spread), tuple(bend), rng.uniform(0, 4), True, rng.normal(0, 1.2))
 
 

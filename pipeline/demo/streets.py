@@ -28,7 +28,7 @@ def street(width: int, height: int, horizon: float, rng: Rng) -> np.ndarray:
     for _ in range(int(rng.integers(0, 4))):
         _CLUTTER[int(rng.integers(len(_CLUTTER)))](scene, ground, rng)
     scene = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.6, 2.6) * w / 160)
-    scene += noise.grain_patch(h, w, rng)[..., :1] * 1.5
+    scene += (noise.grain_patch(h, w, rng) * np.float32(1.5))[..., None]
     return np.clip(cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255)
 
 

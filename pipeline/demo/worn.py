@@ -10,6 +10,7 @@ from pipeline.demo.backgrounds import studio
 from pipeline.demo.camera import shoot, street_camera, studio_camera
 from pipeline.demo.canvas import Canvas, Placing
 from pipeline.demo.figure import Person, draw_body, draw_hand, draw_head, random_person
+from pipeline.demo.garments.accessories import draw_sunglasses
 from pipeline.demo.garments.draw import draw
 from pipeline.demo.lighting import ground_shadow, lit, over
 from pipeline.demo.pose import FLOOR, Pose, standing
@@ -43,10 +44,22 @@ class Outfit:
     hat: ProductSpec | None
     glasses: ProductSpec | None
     watch: ProductSpec | None
+    inner: ProductSpec | None
 
     def pieces(self) -> tuple[ProductSpec, ...]:
         """Everything worn; shoes twice, one a foot."""
-        worn = (self.top, self.bottom, self.dress, self.shoes, self.shoes, self.bag, self.hat, self.glasses, self.watch)
+        worn = (
+            self.top,
+            self.inner,
+            self.bottom,
+            self.dress,
+            self.shoes,
+            self.shoes,
+            self.bag,
+            self.hat,
+            self.glasses,
+            self.watch,
+        )
         return tuple(piece for piece in worn if piece is not None)
 
 
@@ -76,7 +89,11 @@ def dress_up(main: ProductSpec, gender: str, rng: Rng) -> Outfit:
     hat = mine("Cap", "Hat") or (some("Cap", "Hat") if rng.random() < 0.16 else None)
     glasses = mine("Sunglasses") or (some("Sunglasses") if rng.random() < 0.2 else None)
     watch = mine("Watch") or (some("Watch") if rng.random() < 0.12 else None)
-    return Outfit(top, bottom, dress, shoes, bag, hat, glasses, watch)
+    inner = None
+    if top is not None and top.word("neck") in ("lapel", "blazer", "biker"):
+        inner = some("T-Shirt", "Shirt", "Shirt")
+        inner = replace(inner, cut={**inner.cut, "length": 56.0, "ease": 0.0})
+    return Outfit(top, bottom, dress, shoes, bag, hat, glasses, watch, inner)
 
 
 def render_worn(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
@@ -141,7 +158,9 @@ def _draw_outfit(canvas: Canvas, person: Person, outfit: Outfit, shown: tuple[Pr
     draw_body(canvas, person)
     _draw_shoes(canvas, outfit.shoes, pose, shown)
     tucked = outfit.top is not None and outfit.top.type in ("T-Shirt", "Shirt", "Sweater") and rng.random() < 0.3
-    order = [outfit.dress, outfit.top, outfit.bottom] if tucked else [outfit.dress, outfit.bottom, outfit.top]
+    order = [outfit.dress, outfit.inner, outfit.bottom, outfit.top]
+    if tucked:
+        order = [outfit.top, outfit.bottom]
     for piece in order:
         if piece is not None:
             canvas.current = numbers[id(piece)]
@@ -156,7 +175,7 @@ def _draw_outfit(canvas: Canvas, person: Person, outfit: Outfit, shown: tuple[Pr
     if outfit.glasses is not None:
         canvas.current = numbers[id(outfit.glasses)]
         canvas.place = figure.moved(0.0, -17.2, rng.normal(0, 0.03), 0.92)
-        draw(canvas, outfit.glasses, pose)
+        draw_sunglasses(canvas, outfit.glasses, outfit.glasses.material(canvas.scale), worn=True)
     if outfit.hat is not None:
         canvas.current = numbers[id(outfit.hat)]
         canvas.place = figure.moved(0.0, -21.4 if outfit.hat.type == "Cap" else -20.6, rng.normal(0, 0.05), 0.84)

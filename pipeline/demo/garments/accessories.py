@@ -75,11 +75,7 @@ def draw_sunglasses(canvas: Canvas, spec: ProductSpec, stuff: Material, worn: bo
     right = lens_outline(style, r, spec.size("high")) + (r + 0.95, 0)
     grow = 1.10 if thin else 1.22
     if not worn:
-        lean = -1.0 if spec.seed % 2 else 1.0
-        for s in (-1, 1):
-            hinge = (s * (2 * r + 1.3), -r * 0.55)
-            far = (s * (2 * r + 1.3) - lean * 1.5 - s * 1.2, -r * 0.55 - 2.8)
-            canvas.piece(tube([hinge, (hinge[0] * 0.97, hinge[1] - 1.3), far], (0.34, 0.28, 0.22)), frame, lift=0.0)
+        _temples(canvas, spec, r, frame)
     tint = np.array([(38, 40, 44), (72, 52, 40), (40, 56, 50), (52, 44, 70)][spec.seed % 4], dtype=float)
     for one in (right, flipped(right)):
         middle = one.mean(0)
@@ -108,7 +104,25 @@ def draw_sunglasses(canvas: Canvas, spec: ProductSpec, stuff: Material, worn: bo
         )
         canvas.patch(glint, (255, 255, 255), 0.28)
     if not worn and not thin:
-        canvas.decal(marks.mark(spec.brand, (235, 235, 235), True), (2 * r + 0.9, -r * 0.62), 0.9)
+        side = -1.0 if spec.seed % 2 else 1.0
+        canvas.decal(marks.mark(spec.brand, (225, 225, 225), False), (side * (2 * r + 2.6), -r * 0.5 - 0.25), 0.6)
+
+
+def _temples(canvas: Canvas, spec: ProductSpec, r: float, frame: Material) -> None:
+    """Open, seen at an angle: the near one runs away to one side, the far one shows behind its lens."""
+    s = -1.0 if spec.seed % 2 else 1.0
+    x, y = 2 * r + 1.25, -r * 0.5
+    half = 0.42 if spec.word("style") in ("wayfarer", "cat-eye", "sport") else 0.24
+    near = [
+        (s * (x - 0.5), y),
+        (s * (x + 1.2), y - 0.15),
+        (s * (x + 4.4), y - 0.5),
+        (s * (x + 6.2), y - 0.1),
+        (s * (x + 7.2), y + 1.3),
+    ]
+    canvas.piece(tube(near, (half, half, half * 0.8, half * 0.6)), frame, lift=0.0)
+    far = [(-s * (x - 0.2), y - 0.1), (-s * (x - 1.4), y - 0.9), (-s * (x - 4.6), y - 0.6), (-s * (x - 5.8), y + 0.6)]
+    canvas.piece(tube(far, (half * 0.8, half * 0.6, half * 0.5)), frame.shade(0.7), lift=0.0)
 
 
 def draw_watch(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:

@@ -25,7 +25,7 @@ def leg(pose: Pose, side: int, spec: ProductSpec, hem: float, bottom: float) -> 
     s = 1.0 if side else -1.0
     tight = 0.86 if pose.worn else 1.0
     hem, knee = hem * tight, spec.size("knee") * tight
-    waist, hips = pose.waist + 0.8, pose.hips + (1.2 if pose.worn else -0.5)
+    waist, hips = pose.band + 0.8, pose.hips + (1.2 if pose.worn else -0.5)
 
     def half(y: float) -> float:
         thigh = hips * 0.545
@@ -50,7 +50,7 @@ def draw_bottoms(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material)
     bottom, hem = spec.size("length"), spec.size("hem")
     if not pose.worn:
         dark = stuff.plain(np.asarray(stuff.rgb) * 0.55, folds=0.1)
-        w = pose.waist + 0.4
+        w = pose.band + 0.4
         canvas.piece(
             spline([(-w, TOP - 3.6, 1), (0, TOP - 5.0), (w, TOP - 3.6, 1), (w, TOP, 1), (0, TOP + 1.6), (-w, TOP, 1)]),
             dark,
@@ -192,7 +192,7 @@ def _crotch_creases(canvas: Canvas, pose: Pose, stuff: Material) -> None:
 def _waistband(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> None:
     """Band with loops and button or drawcord, fly, front pockets."""
     elastic = spec.word("style") in ("jogger", "sport")
-    w = pose.waist + 1.0
+    w = pose.band + 1.0
     low, sag = TOP + 0.6, 1.5
     for s in (-1.0, 1.0):
         if elastic:

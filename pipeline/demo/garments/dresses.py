@@ -180,7 +180,7 @@ def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
     bottom = top + spec.size("length")
     if not pose.worn:
         dark = stuff.plain(np.asarray(stuff.rgb) * 0.55, folds=0.1)
-        half = pose.waist + 0.4
+        half = pose.band + 0.4
         canvas.piece(
             spline(
                 [
@@ -194,7 +194,7 @@ def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
             ),
             dark,
         )
-    canvas.piece(flared(pose, top, bottom, flare, canvas.rng), stuff)
+    canvas.piece(flared(pose, top, bottom, flare, canvas.rng, pose.band + 0.8), stuff)
     if style == "pleated":
         _pleats(canvas, pose, top + band, bottom, flare)
     else:
@@ -205,7 +205,7 @@ def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
         canvas.line(np.array([(6.5, bottom - 14), (6.8, bottom + 1.5)]), 0.4, depth=-0.5)
         for side in (-1, 1):
             canvas.line(np.array([(side * 7, top + band), (side * 7.6, top + band + 10)]), 0.35, depth=-0.35)
-    half = pose.waist + 1.0
+    half = pose.band + 1.0
     sag = 1.4
     belt = spline(
         [
@@ -233,7 +233,7 @@ def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
 
 def _pleats(canvas: Canvas, pose: Pose, top: float, bottom: float, flare: float) -> None:
     """Knife pleats: sharp edges from band to hem."""
-    hem, waist = pose.hips + 1 + flare, pose.half_width(top) + 0.8
+    hem, waist = pose.hips + 1 + flare, pose.band + 0.8
     for share in np.linspace(-0.94, 0.94, 17):
         line = np.array([(waist * share, top), (hem * share, bottom + 2.2)])
         canvas.line(line, 0.4, depth=-0.7)

@@ -38,7 +38,7 @@ def draw_jacket(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) 
         pose,
         spec,
         arm,
-        7.4,
+        6.4,
         spec.size("sleeve"),
         spec.size("rib") if ribs else 4.0 if style == "denim" else 0.0,
     )
@@ -124,7 +124,7 @@ def _track(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> No
     emblem(canvas, spec, (9.5, 19), 5.0)
 
 
-def lapels(canvas: Canvas, spec: ProductSpec, stuff: Material, depth: float, wide: float) -> None:
+def lapels(canvas: Canvas, pose: Pose, stuff: Material, depth: float, wide: float) -> None:
     """Notched collar and lapels down to `depth`."""
     lapel = spline(
         [
@@ -143,7 +143,8 @@ def lapels(canvas: Canvas, spec: ProductSpec, stuff: Material, depth: float, wid
     for one, tilt in ((lapel, -0.35), (flipped(lapel), 0.35)):
         canvas.piece(one, stuff, axis=tilt, lift=0.4)
     back = spline([(-7.8, -4.4, 1), (0, -2.8), (7.8, -4.4, 1), (7.0, 0.5), (0, 1.6), (-7.0, 0.5)])
-    canvas.piece(back, stuff.shade(0.9), lift=0.1)
+    if not pose.worn:
+        canvas.piece(back, stuff.shade(0.9), lift=0.1)
     for one, tilt in ((collar, -0.6), (flipped(collar), 0.6)):
         canvas.piece(one, stuff, axis=tilt, lift=0.45)
 
@@ -153,7 +154,7 @@ def _blazer(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> N
     canvas.line(
         spline([(0, 34), (0.6, 55), (3.5, length + 1)], closed=False), 0.5, (18, 18, 20), depth=-0.5, opacity=0.8
     )
-    lapels(canvas, spec, stuff, 35, 14)
+    lapels(canvas, pose, stuff, 35, 14)
     buttons(canvas, [(0.8, 37), (0.8, 46)], 1.0, spec)
     for side in (-1, 1):
         flap = spline([(side * 6.5, 51, 1), (side * 18, 50, 1), (side * 18.2, 55, 1), (side * 6.7, 56, 1)])
@@ -166,7 +167,7 @@ def _biker(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> No
     diagonal = np.array([(5, 20), (-2.5, length - 2)])
     canvas.line(diagonal, 1.4, (40, 40, 44), depth=-0.3)
     canvas.line(diagonal, 0.7, (200, 202, 206), dash=(0.35, 0.25), depth=0.2)
-    lapels(canvas, spec, stuff, 24, 15)
+    lapels(canvas, pose, stuff, 24, 15)
     for side in (-1, 1):
         line = np.array([(side * 8, 44), (side * 16, 37)])
         canvas.line(line, 1.2, (40, 40, 44), depth=-0.3)
@@ -225,7 +226,7 @@ def draw_coat(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) ->
     if spec.size("hood"):
         hood(canvas, pose, stuff, 0.6)
     back_of_neck(canvas, pose, spec, stuff)
-    sleeves(canvas, pose, spec, stuff, 8.0, spec.size("sleeve"))
+    sleeves(canvas, pose, spec, stuff, 7.0, spec.size("sleeve"))
     if style != "parka":
         _shirt_behind(canvas, pose)
     canvas.piece(trunk(pose, spec, length), stuff)
@@ -260,7 +261,7 @@ def _close_coat(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) 
         for side in (-1, 1):
             pocket(canvas, spec, stuff, (side * 12, length * 0.56), 13, 14, flap=True)
     else:
-        lapels(canvas, spec, stuff, 31, 15.5)
+        lapels(canvas, pose, stuff, 31, 15.5)
         rows = [(4.8, y) for y in np.arange(37, 72, 11)]
         if style in ("double", "trench"):
             buttons(canvas, [(-5.2, y) for _, y in rows] + rows, 1.1, spec)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.demo.canvas import Canvas, Material
-from pipeline.demo.curves import ellipse, lerp, part_of, spline, tube
+from pipeline.demo.curves import ellipse, lerp, spline, tube
 from pipeline.demo.garments.trim import BRASS, METAL, emblem, stitched
 from pipeline.demo.spec import ProductSpec
 
@@ -109,18 +111,37 @@ def _laces(canvas: Canvas, spec: ProductSpec, top: float) -> None:
         canvas.line(loop, 0.55, lace, depth=0.3)
 
 
+def band(canvas: Canvas, x: float, y: float, rise: float, half: float, stuff: Material) -> None:
+    """A strap over the foot, from the sole's near edge at (x, y) up and over to the far side."""
+    far = [
+        (x - half * 0.4, y - rise, 1),
+        (x + half * 0.9 + 0.9, y - rise * 0.98),
+        (x + half + 1.5, y - rise * 0.55, 1),
+        (x + half + 0.4, y - rise * 0.72),
+    ]
+    canvas.piece(spline(far), stuff.plain(np.asarray(stuff.rgb) * 0.5, puff=0.1, folds=0), lift=0.0)
+    near = [
+        (x - half - 0.9, y + 0.5, 1),
+        (x - half - 0.7, y - rise * 0.55),
+        (x - half * 0.62, y - rise * 0.98, 1),
+        (x + half * 0.66 + 0.3, y - rise * 0.94, 1),
+        (x + half * 0.9, y - rise * 0.5),
+        (x + half * 0.7, y + 0.5, 1),
+    ]
+    canvas.piece(spline(near), replace(stuff, puff=0.45, edge=0.8), lift=0.3)
+
+
 def draw_heels(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     """Pumps, slingbacks and sandals with a heel."""
-    style, heel, platform = spec.word("style"), spec.size("heel"), spec.size("platform")
-    w, toe = spec.size("width"), spec.size("toe")
-    ground = -platform
+    heel, ground = spec.size("heel"), -spec.size("platform")
+    w = spec.size("width")
     bed = [
         (0.6, -heel - 0.6),
         (4.5, -heel - 0.9),
         (10.0, -heel * 0.62),
         (15.5, ground - heel * 0.16 - 0.7),
         (20, ground - 0.6),
-        (24.2, ground - 0.7),
+        (25.4, ground - 0.8),
     ]
     stem = spline(
         [
@@ -133,97 +154,93 @@ def draw_heels(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
         ]
     )
     canvas.piece(stem, stuff.plain(np.asarray(stuff.rgb) * (0.8 if spec.seed % 3 else 1)), lift=0.1)
-    line = spline(bed, closed=False)
-    if style in ("pump", "slingback"):
-        depth = 4.6 if style == "pump" else 1.2
-        inner = spline(
-            [
-                (0.8, -heel - depth + 0.8),
-                (6, -heel - depth * 0.4),
-                (13, -heel * 0.5 - 3.4),
-                (18.2, ground - 4.2),
-                (15, ground - heel * 0.3 - 2),
-                (6, -heel - 1),
-            ]
-        )
-        canvas.piece(inner, Material((204, 176, 146), folds=0, puff=0.1))
-        tip = 26.4 + 1.6 * (1 - toe)
-        upper = [
-            (0.3, -heel - 0.5, 1),
-            (-0.1, -heel - depth * 0.6),
-            (0.4, -heel - depth, 1),
-            (4.5, -heel - 2.2 if style == "pump" else -heel - 1.0),
-            (10.5, -heel * 0.6 - 2.0),
-            (15.8, ground - heel * 0.2 - 3.1),
-            (18.4, ground - 4.6, 1),
-            (22, ground - 3.4),
-            (tip - 1.0, ground - 1.7 - 0.5 * toe),
-            (tip, ground - 0.4, 1),
-            (20, ground - 0.3),
-            (15.5, ground - heel * 0.16 - 0.4),
-            (9.5, -heel * 0.62 + 0.3),
-            (5, -heel - 0.4),
-        ]
-        canvas.piece(spline(upper), stuff, lift=0.3)
-        if style == "slingback":
-            canvas.piece(
-                tube(
-                    [(9.5, -heel * 0.62 - 1.2), (3, -heel - 4.4), (-0.4, -heel - 4.6), (-0.6, -heel - 2.6)],
-                    (0.5, 0.45, 0.45),
-                ),
-                stuff.plain(),
-                lift=0.2,
-            )
-        if spec.seed % 3 == 0:
-            canvas.piece(ellipse((19.6, ground - 3.7), 1.4, 0.8, 0.4), BRASS, lift=0.3)
+    if spec.word("style") in ("pump", "slingback"):
+        _pump(canvas, spec, stuff, heel, ground)
     else:
-        canvas.piece(tube(bed, (0.5, 0.6, 0.6, 0.55, 0.5)), Material((196, 166, 134), folds=0, puff=0.3), lift=0.1)
-        for at, rise, half in ((23.0, 3.2, 1.1), (20.2, 3.8, 1.0), (17.0, 4.6, 0.8))[: 3 if style == "strap" else 2]:
-            base = line[np.abs(line[:, 0] - at).argmin()]
-            arch = spline(
-                [
-                    base + (-1.4, 0.4),
-                    base + (-1.2, -rise * 0.7),
-                    base + (0.4, -rise),
-                    base + (1.8, -rise * 0.55),
-                    base + (2.0, 0.4),
-                ],
-                closed=False,
-            )
-            canvas.piece(tube(arch, (half, half, half)), stuff, lift=0.35)
-        counter = spline(
-            [
-                (0.3, -heel - 0.4, 1),
-                (-0.4, -heel - 3.6),
-                (0.2, -heel - 6.4, 1),
-                (2.2, -heel - 6.4, 1),
-                (3.2, -heel - 3),
-                (6, -heel - 0.8, 1),
-            ]
-        )
-        canvas.piece(counter, stuff, lift=0.3)
-        ankle = spline(
-            [
-                (0.6, -heel - 6.6),
-                (4.4, -heel - 7.6),
-                (8.0, -heel - 7.0),
-                (8.6, -heel - 5.8),
-                (4.6, -heel - 5.2),
-                (0.8, -heel - 5.6),
-            ]
-        )
-        canvas.piece(np.vstack([ankle]), stuff.plain(np.asarray(stuff.rgb) * 0.96, puff=0.4, edge=0.8), lift=0.3)
-        canvas.piece(
-            np.array([(6.4, -heel - 7.4), (7.8, -heel - 7.2), (7.8, -heel - 5.4), (6.4, -heel - 5.4)]), METAL, lift=0.1
-        )
-    sole = np.vstack([line + (0, 0.35), (line + (0, 1.0 + platform * 0.0))[::-1]])
+        _heeled_sandal(canvas, spec, stuff, spline(bed, closed=False), heel)
+    line = spline(bed, closed=False)
+    sole = np.vstack([line + (0, 0.35), (line + (0, 1.0))[::-1]])
     canvas.piece(sole, Material((54, 42, 38), folds=0, puff=0.2, edge=0.4), lift=0.0, shadow=0.0)
-    if platform:
+    if ground < 0:
+        block = spline([(15, ground - 0.6, 1), (26.0, ground - 0.2, 1), (25.4, -0.1, 1), (16.5, 0, 1)])
+        canvas.piece(block, stuff.plain(np.asarray(stuff.rgb) * 0.85), lift=0.1)
+
+
+def _pump(canvas: Canvas, spec: ProductSpec, stuff: Material, heel: float, ground: float) -> None:
+    """A closed toe, low-cut; the slingback has a strap in place of the heel's counter."""
+    pump, toe = spec.word("style") == "pump", spec.size("toe")
+    depth = 4.6 if pump else 1.2
+    inner = spline(
+        [
+            (0.8, -heel - depth + 0.8),
+            (6, -heel - depth * 0.4 - 0.6),
+            (13, -heel * 0.5 - 4.2),
+            (18.2, ground - 4.7),
+            (15, ground - heel * 0.3 - 2),
+            (6, -heel - 1),
+        ]
+    )
+    canvas.piece(inner, Material((204, 176, 146), folds=0, puff=0.1))
+    tip = 26.4 + 1.6 * (1 - toe)
+    upper = [
+        (0.3, -heel - 0.5, 1),
+        (-0.1, -heel - depth * 0.6),
+        (0.4, -heel - depth, 1),
+        (4.5, -heel - 2.2 if pump else -heel - 1.0),
+        (10.5, -heel * 0.6 - 2.0),
+        (15.8, ground - heel * 0.2 - 3.1),
+        (18.4, ground - 4.6, 1),
+        (22, ground - 3.4),
+        (tip - 1.0, ground - 1.7 - 0.5 * toe),
+        (tip, ground - 0.4, 1),
+        (20, ground - 0.3),
+        (15.5, ground - heel * 0.16 - 0.4),
+        (9.5, -heel * 0.62 + 0.3),
+        (5, -heel - 0.4),
+    ]
+    canvas.piece(spline(upper), stuff, lift=0.3)
+    if not pump:
+        strap = [(9.5, -heel * 0.62 - 1.2), (3, -heel - 4.4), (-0.4, -heel - 4.6), (-0.6, -heel - 2.6)]
+        canvas.piece(tube(strap, (0.5, 0.45, 0.45)), stuff.plain(), lift=0.2)
+    if spec.seed % 3 == 0:
+        canvas.piece(ellipse((19.6, ground - 3.7), 1.4, 0.8, 0.4), BRASS, lift=0.3)
+
+
+def _heeled_sandal(canvas: Canvas, spec: ProductSpec, stuff: Material, line: np.ndarray, heel: float) -> None:
+    """A thin bed with bands over the toes and a strap around the ankle."""
+    canvas.piece(
+        np.vstack([line + (0, -1.3), (line + (0, 0.5))[::-1]]),
+        Material((196, 166, 134), folds=0, puff=0.3, edge=0.8),
+        lift=0.1,
+    )
+    flat = stuff.plain(puff=0.3, edge=0.6, folds=0)
+    ring = [(-0.2, -heel - 6.4), (1.6, -heel - 8.0), (5.4, -heel - 8.6), (8.6, -heel - 7.6), (9.2, -heel - 6.2)]
+    canvas.piece(tube(ring, (0.5, 0.5, 0.5)), flat.plain(np.asarray(stuff.rgb) * 0.55), lift=0.0)
+    counter = [
+        (0.2, -heel - 0.4, 1),
+        (-0.5, -heel - 3.6),
+        (-0.4, -heel - 7.0, 1),
+        (0.7, -heel - 7.0, 1),
+        (1.5, -heel - 3.4),
+        (4.6, -heel - 0.7, 1),
+    ]
+    canvas.piece(spline(counter), flat, lift=0.2)
+    rows = (
+        ((22.4, 3.1, 1.0), (18.6, 4.2, 0.9), (15.0, 5.0, 0.7)) if spec.word("style") == "strap" else ((20.6, 4.0, 2.2),)
+    )
+    for x, rise, half in reversed(rows):
+        base = line[np.abs(line[:, 0] - x).argmin()]
+        band(canvas, x, float(base[1]), rise, half, stuff)
+    if spec.seed % 2:
+        base = line[np.abs(line[:, 0] - 15).argmin()]
         canvas.piece(
-            spline([(15, ground - 0.6, 1), (25.6, ground - 0.2, 1), (25.2, -0.1, 1), (16.5, 0, 1)]),
-            stuff.plain(np.asarray(stuff.rgb) * 0.85),
-            lift=0.1,
+            tube([base + (0.6, -4.6), (10, -heel * 0.75 - 6), (8.6, -heel - 6.4)], (0.5, 0.45)), flat, lift=0.2
         )
+    front = [(9.2, -heel - 6.2), (6.4, -heel - 5.6), (2.4, -heel - 5.8), (-0.2, -heel - 6.4)]
+    canvas.piece(tube(front, (0.55, 0.55, 0.55)), flat, lift=0.3)
+    canvas.piece(
+        np.array([(6.6, -heel - 6.5), (8.0, -heel - 6.6), (8.0, -heel - 4.8), (6.6, -heel - 4.7)]), METAL, lift=0.1
+    )
 
 
 def draw_boots(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
@@ -330,7 +347,50 @@ def draw_sandals(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     """Slides, thongs, sport and strappy sandals."""
     style, sole, wedge = spec.word("style"), spec.size("sole"), spec.size("wedge")
     high = sole + wedge
-    bed = (178, 138, 98) if stuff.gloss > 0.3 else tuple(np.asarray(spec.rgb) * 0.55 + 12)
+    bed = (178.0, 138.0, 98.0) if stuff.gloss > 0.3 else tuple(np.asarray(spec.rgb) * 0.55 + 12)
+    foot = [
+        (-0.2, -high - 0.2, 1),
+        (5, -high - 2.0),
+        (14, -sole - wedge * 0.3 - 2.2),
+        (22, -sole - 2.4),
+        (26.6, -sole - 1.8),
+        (27.6, -sole - 0.4),
+        (20, -sole + 0.4),
+        (10, -high * 0.7 - 0.6),
+    ]
+    canvas.piece(spline(foot), Material(tuple(np.asarray(bed) * 0.92 + 8), folds=0, puff=0.2, edge=1.0))
+    flat = replace(stuff, puff=0.4, edge=0.8, folds=0.0, texture=None)
+    if style in ("sport", "strappy"):
+        _heel_straps(canvas, flat, high, sole, 1.0 if style == "sport" else 0.5)
+    rows = {
+        "slide": ((20.6, 4.6, 1.9), (15.4, 5.6, 1.9)) if spec.size("straps") > 2 else ((18.0, 5.4, 3.6),),
+        "sport": ((21.4, 4.2, 1.6), (14.6, 5.8, 1.4)),
+        "thong": (),
+        "strappy": ((22.6, 3.2, 0.7), (19.2, 4.2, 0.7), (15.4, 5.2, 0.7)),
+    }[style]
+    for x, rise, half in reversed(rows):
+        y = -sole - wedge * max(0.0, (20 - x) / 20)
+        band(canvas, x, y, rise, half, stuff)
+        if style == "sport":
+            buckle = np.array(
+                [
+                    (x - 1.0, y - rise * 0.62),
+                    (x + 0.6, y - rise * 0.6),
+                    (x + 0.6, y - rise * 0.36),
+                    (x - 1.0, y - rise * 0.38),
+                ]
+            )
+            canvas.piece(buckle, METAL if spec.seed % 2 else flat.plain((40, 40, 42)), lift=0.1)
+    if style == "thong":
+        for end in ((9.6, -high * 0.8 - 0.2), (11.6, -sole - wedge * 0.4 - 2.4)):
+            canvas.piece(
+                tube(
+                    [(22.4, -sole - 1.6), (19.0, -sole - 4.4), (14.5, -sole - wedge * 0.2 - 4.4), end],
+                    (0.55, 0.8, 0.95, 0.9),
+                ),
+                flat,
+                lift=0.3,
+            )
     side = [
         (-0.4, -high - 0.4, 1),
         (7, -high + 0.2),
@@ -343,89 +403,22 @@ def draw_sandals(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
         (4, 0),
         (-0.2, -0.5),
     ]
-    foot = [
-        (-0.2, -high - 0.2, 1),
-        (5, -high - 2.2),
-        (14, -sole - wedge * 0.3 - 2.6),
-        (22, -sole - 2.3),
-        (27.2, -sole - 1.2),
-        (27.4, -sole - 0.2),
-        (20, -sole + 0.4),
-        (10, -high * 0.7 - 0.6),
-    ]
-    canvas.piece(spline(foot), Material(tuple(np.asarray(bed) * 0.92 + 8), folds=0, puff=0.2))
-    rear = Material(tuple(np.asarray(stuff.rgb) * 0.6), folds=0, puff=0.3, edge=0.8)
-    arches = {
-        "slide": ((17.5, 6.2, 3.6),),
-        "sport": ((20.5, 5.0, 1.8), (13.5, 6.8, 1.5)),
-        "thong": (),
-        "strappy": ((22, 3.6, 0.7), (18.6, 4.8, 0.7), (14.4, 5.8, 0.7)),
-    }[style]
-    if style == "slide" and spec.size("straps") > 2:
-        arches = ((20.4, 5.0, 1.9), (15.2, 6.2, 1.9))
-    if style in ("sport", "strappy"):
-        back = spline(
-            [(10, -high * 0.8 - 3), (4.5, -high - 7.8), (0.4, -high - 8.2), (-0.5, -high - 5.6), (0.6, -high - 0.5)],
-            closed=False,
-        )
-        canvas.piece(tube(part_of(back, 0, 0.75), (0.9, 0.9) if style == "sport" else (0.5, 0.5)), rear)
-        canvas.piece(tube(back, (1.1, 1.0, 0.9) if style == "sport" else (0.55, 0.5)), stuff, lift=0.3)
-        canvas.piece(
-            tube(
-                [(4.5, -high - 7.8), (8.6, -high - 6.6), (11.6, -high * 0.6 - 3.4), (11.8, -sole - 0.6)],
-                (0.9, 0.9) if style == "sport" else (0.5, 0.5),
-            ),
-            stuff,
-            lift=0.3,
-        )
-    for x, rise, half in arches:
-        y = -sole - wedge * max(0.0, (20 - x) / 20)
-        arch = spline(
-            [
-                (x - 2.2, y + 0.2),
-                (x - 2.6, y - rise * 0.72),
-                (x - 0.6, y - rise),
-                (x + 1.6, y - rise * 0.7),
-                (x + 2.2, y + 0.3),
-            ],
-            closed=False,
-        )
-        outline = np.vstack(
-            [
-                spline(
-                    [
-                        (x - half - 1.2, y + 0.6, 1),
-                        (x - half - 1.0, y - rise * 0.75),
-                        (x - half * 0.5, y - rise - 0.5, 1),
-                        (x + half * 0.4, y - rise + 0.1, 1),
-                        (x + half + 0.4, y - rise * 0.55),
-                        (x + half + 0.9, y + 0.6, 1),
-                    ]
-                )
-            ]
-        )
-        canvas.piece(outline if half > 1 else tube(arch, (half, half)), stuff, lift=0.4)
-        if style == "sport":
-            canvas.piece(
-                np.array(
-                    [
-                        (x - 0.9, y - rise * 0.66),
-                        (x + 0.9, y - rise * 0.6),
-                        (x + 0.9, y - rise * 0.32),
-                        (x - 0.9, y - rise * 0.36),
-                    ]
-                ),
-                METAL,
-                lift=0.1,
-            )
-    if style == "thong":
-        for end in ((10.0, -high * 0.8 - 0.2), (12.5, -sole - wedge * 0.4 - 2.6)):
-            canvas.piece(tube([(21.5, -sole - 1.8), (18.0, -sole - 4.6), end], (0.6, 0.9, 1.0)), stuff, lift=0.4)
     _sole(canvas, side, tuple(np.asarray(bed) * 0.62 + 6) if spec.seed % 2 else (52, 44, 40))
     canvas.line(
         spline([(-0.2, -high * 0.45), (14, -sole * 0.5 - wedge * 0.15), (27.6, -sole * 0.5)], closed=False),
         0.35,
         depth=-0.2,
     )
-    if style in ("slide", "sport"):
-        emblem(canvas, spec, (arches[0][0] - 0.3, -sole - arches[0][1] * 0.62), 2.6)
+    if style == "slide":
+        x, rise, _ = rows[-1]
+        emblem(canvas, spec, (x - 0.4, -sole - rise * 0.5), 2.4)
+
+
+def _heel_straps(canvas: Canvas, flat: Material, high: float, sole: float, half: float) -> None:
+    """Around the heel and over the instep."""
+    over = [(11.8, -sole - 0.4), (11.6, -high * 0.6 - 4.0), (8.8, -high - 6.6), (5.0, -high - 7.4)]
+    back = [(8.8, -high - 6.6), (5.2, -high - 8.0), (1.4, -high - 7.6), (-0.3, -high - 6.0)]
+    canvas.piece(tube(back, (half * 0.9,) * 2), flat.plain(np.asarray(flat.rgb) * 0.5), lift=0.0)
+    canvas.piece(tube([(-0.3, -high - 6.6), (-0.4, -high - 3.4), (1.0, -high + 0.2)], (half, half)), flat, lift=0.2)
+    canvas.piece(tube([(-0.3, -high - 6.2), (4.4, -high - 5.4), (8.8, -high - 6.0)], (half, half)), flat, lift=0.2)
+    canvas.piece(tube(over[:3], (half, half)), flat, lift=0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.demo.canvas import Canvas, Material
-from pipeline.demo.curves import ellipse, flipped, lerp, part_of, spline, tube
+from pipeline.demo.curves import ellipse, flipped, lerp, normals, part_of, spline, tube
 from pipeline.demo.garments.trim import buttons, emblem, graphic, neck_label, pocket, stitched
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
@@ -28,8 +28,8 @@ def trunk(pose: Pose, spec: ProductSpec, length: float, hem_curve: float = 1.0) 
     flare = spec.cut.get("flare", 0.0)
     hem += float(flare) * max(0.0, (length - 55) / 55)
     half = [
-        (shoulder_x + 0.6, 3.6, 1),
-        (shoulder_x + 0.2, 11),
+        (shoulder_x + 0.5, 4.8, 1),
+        (shoulder_x - 1.0, 12),
         (chest, 21, 1),
         ((chest + waist) / 2, 31),
         (waist, 41),
@@ -50,21 +50,29 @@ def trunk(pose: Pose, spec: ProductSpec, length: float, hem_curve: float = 1.0) 
 
 
 def sleeve(pose: Pose, side: int, spec: ProductSpec, cuff: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Outline of a sleeve that covers the share `reach` of the arm, and its center line."""
+    """Outline of a sleeve that covers the share `reach` of the arm, and its center line.
+
+    It starts under the trunk, leaves the shoulder in line with it and narrows to the half width `cuff`.
+    """
+    s = 1.0 if side else -1.0
     ease = spec.size("ease")
-    shoulder = pose.shoulder[side] + (0, 0.8)
-    armpit = np.array([(pose.chest + ease * (1.0 if pose.worn else 0.5)) * (1 if side else -1), 21.0])
-    start = lerp(shoulder, armpit, 0.5)
-    top = np.hypot(*(armpit - shoulder)) / 2 * 0.97
+    tip = pose.shoulder[side] + (s * 0.4, 1.0)
+    armpit = np.array([(pose.chest + ease * (1.0 if pose.worn else 0.5)) * s, 21.0])
+    start = lerp(tip, armpit, 0.5)
     elbow, wrist = pose.elbow[side], pose.wrist[side]
-    line = spline([start, lerp(start, elbow, 0.5), elbow, lerp(elbow, wrist, 0.5), wrist], closed=False)
-    line = part_of(line, 0.0, min(1.0, reach), 20)
-    inward = np.array([-1.0 if side else 1.0, 0.3])
-    line = np.vstack([line[0] + inward * 3.0, line])
-    wide = np.interp(np.linspace(0, reach, 21), (0, 0.1, 0.5, 1.0), (top, top * 0.95, (top + cuff) / 2 * 0.92, cuff))
-    if pose.worn:
-        wide = wide * np.interp(np.linspace(0, 1, 21), (0, 0.4, 1), (0.92, 0.84, 0.9))
-    return tube(line, wide), line
+    path = spline([start, lerp(start, elbow, 0.5), elbow, lerp(elbow, wrist, 0.5), wrist], closed=False)
+    line = part_of(path, 0.0, min(1.0, reach), 16)
+    t = np.linspace(0, reach, 16)
+    tight = 0.88 if pose.worn else 1.0
+    half = np.interp(t, (0, 0.25, 0.52, 1.0), (9.0, 7.9 * tight, (cuff * 0.6 + 3.1) * tight, cuff * tight))
+    half = np.maximum(half, cuff * tight)
+    share = np.clip(t / 0.3, 0, 1)[:, None] ** 0.8
+    aside = normals(line) * half[:, None] * s
+    outer = line + (1 - share) * (tip - start) + share * aside
+    inner = line + (1 - share) * (armpit - start) - share * aside
+    edge = [(tip[0] - s * 7, tip[1] - 2.2), tuple(tip), *map(tuple, outer[2:-1]), (*outer[-1], 1.0)]
+    back = [(*inner[-1], 1.0), *map(tuple, inner[-2:1:-1]), tuple(armpit), (armpit[0] - s * 6, armpit[1] - 1.0)]
+    return spline([*edge, *back], steps=3), line
 
 
 def sleeves(
@@ -81,7 +89,7 @@ def sleeves(
             _elbow_creases(canvas, bent, end, stuff)
         if band:
             tip = part_of(line, 1 - band / 56, 1.0, 6)
-            at_cuff = cuff * (0.84 if pose.worn else 0.93)
+            at_cuff = cuff * (0.86 if pose.worn else 0.97)
             canvas.piece(tube(tip, (at_cuff, at_cuff * 0.96)), _ribbed(stuff), axis=axis, lift=0.12, shadow=0.25)
         else:
             hem = part_of(line, 1 - 2.2 / (56 * max(reach, 0.1)), 1.0, 2)
@@ -216,7 +224,7 @@ def draw_shirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
     if spec.size("rolled") and reach > 0.7:
         reach = 0.62
     back_of_neck(canvas, pose, spec, stuff)
-    sleeves(canvas, pose, spec, stuff, 9.0 if reach < 0.6 else 6.6, reach, 6.0 if reach > 0.6 else 0.0)
+    sleeves(canvas, pose, spec, stuff, 8.6 if reach < 0.6 else 5.8, reach, 6.0 if reach > 0.6 else 0.0)
     canvas.piece(trunk(pose, spec, length, spec.size("tail")), stuff)
     creases_of_trunk(canvas, pose, length, 0.9)
     bottom = length + spec.size("tail") - 0.5
@@ -235,7 +243,7 @@ def draw_sweater(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material)
     length, rib = spec.size("length"), spec.size("rib")
     contrast = stuff.plain(spec.rgb2) if spec.size("contrast") else stuff
     back_of_neck(canvas, pose, spec, stuff)
-    sleeves(canvas, pose, spec, stuff, 6.6, spec.size("sleeve"), rib)
+    sleeves(canvas, pose, spec, stuff, 5.4, spec.size("sleeve"), rib)
     canvas.piece(trunk(pose, spec, length), stuff)
     creases_of_trunk(canvas, pose, length, 0.9)
     ribbed_hem(canvas, pose, spec, contrast, length, rib)
@@ -296,7 +304,7 @@ def draw_hoodie(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) 
     """Hooded sweatshirts, with kangaroo pocket or zip."""
     length, rib = spec.size("length"), spec.size("rib")
     hood(canvas, pose, stuff, 0.5)
-    sleeves(canvas, pose, spec, stuff, 7.0, spec.size("sleeve"), rib)
+    sleeves(canvas, pose, spec, stuff, 5.8, spec.size("sleeve"), rib)
     canvas.piece(trunk(pose, spec, length), stuff)
     creases_of_trunk(canvas, pose, length, 1.1)
     ribbed_hem(canvas, pose, spec, stuff, length, rib)

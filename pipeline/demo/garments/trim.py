@@ -146,12 +146,5 @@ def _artwork(seed: int, brand: str, ground: tuple, second: tuple, third: tuple) 
 
 def _dab(picture: np.ndarray, outline: np.ndarray, ink: np.ndarray | None) -> None:
     """One printed shape; ink None wipes the print away."""
-    cover = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillPoly(cover, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    share = cover[..., None].astype(np.float32) / 255
-    if ink is None:
-        picture[..., 3] = (picture[..., 3] * (1 - share[..., 0])).astype(np.uint8)
-        return
-    mixed = picture[..., :3] + (ink - picture[..., :3]) * np.where(picture[..., 3:] > 0, share, (share > 0))
-    picture[..., :3] = np.clip(mixed, 0, 255).astype(np.uint8)
-    picture[..., 3] = np.maximum(picture[..., 3], cover)
+    color = (0.0, 0.0, 0.0, 0.0) if ink is None else (*map(float, ink), 255.0)
+    cv2.fillPoly(picture, [np.round(outline * 16).astype(np.int32)], color, cv2.LINE_AA, 4)

@@ -110,6 +110,14 @@ class DeltaFolder:
         with translated(self.table.name, self.uri):
             return delta.to_pyarrow_dataset(filesystem=self.filesystem(), file_pruning_predicate=pruning)
 
+    def files(self, delta: DeltaTable) -> list[str]:
+        """Paths of the live files, relative to the table.
+
+        The library's absolute ones are percent-encoded as if they were URLs, which no file system understands.
+        """
+        with translated(self.table.name, self.uri):
+            return pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist()
+
     def facts(self) -> TableFacts | None:
         """Size of the newest version, from the log alone; None where the table was never created."""
         delta = self.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pipeline.tables.snapshots import Snapshot
 from pipeline.tables.sql_files import in_order, read_sql
 from pipeline.tables.warehouse import Warehouse
 
+_WILDCARDS = re.compile(r"[*?]")
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.binary(): "BLOB",
@@ -109,7 +111,7 @@ def _source(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, delta: DeltaTab
 
     Never the folder itself: it also holds files of other versions and of writes that were never committed.
     """
-    files = delta.file_uris()
+    files = folder.files(delta)
     if not files:
         return ""
     if "://" in folder.uri:
@@ -119,7 +121,13 @@ def _source(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, delta: DeltaTab
     options = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ", hive_partitioning = false"
     if delta.metadata().configuration.get(EVOLVED):
         options += ", union_by_name = true"  # opens every file once, so only where older files lack columns
-    return f" FROM read_parquet([{', '.join(map(sql_text, files))}]{options})"
+    paths = ", ".join(sql_text(_literally(f"{folder.uri}/{file}")) for file in files)
+    return f" FROM read_parquet([{paths}]{options})"
+
+
+def _literally(path: str) -> str:
+    """The path as DuckDB reads it when it may not stand for others."""
+    return _WILDCARDS.sub(r"[\g<0>]", path)
 
 
 def _add_this_snapshot(con: duckdb.DuckDBPyConnection, snapshot: Snapshot | None, release_id: str | None) -> None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pipeline.errors import InputError
 from pipeline.tables.schema import Column, Table
 
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 
 
@@ -37,6 +38,8 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
     _refuse(table, sorted({name for name in names if names.count(name) > 1}), "is there twice")
     for column in table.columns:
         check_column(table, column, rows.column(column.name))
+    for name in table.partition_by:
+        _check_folder_name(table, name, rows.column(name))
     if "vector" in table.column:
         _check_vectors(table, rows)
     return pa.table([rows.column(c.name) for c in table.columns], schema=table.arrow_schema)
@@ -62,6 +65,13 @@ def check_batch(table: Table, batch_id: str, rows: pa.Table) -> None:
     others = pc.unique(rows.column("batch_id").filter(pc.not_equal(rows.column("batch_id"), batch_id)))
     if len(others):
         raise InputError(f"table {table.name}, column batch_id: holds {others[0]} in a write of batch {batch_id}")
+
+
+def _check_folder_name(table: Table, name: str, values: pa.ChunkedArray) -> None:
+    """Values that tables are partitioned by become folders: no character in them may need escaping."""
+    for value in pc.unique(values).to_pylist():
+        if not _FOLDER_NAME.fullmatch(value):
+            raise InputError(f"table {table.name}, column {name}: {value!r} may hold letters, digits and _ . - only")
 
 
 def _check_vectors(table: Table, rows: pa.Table) -> None:

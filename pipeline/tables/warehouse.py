@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import tenacity
 
-from pipeline.errors import InputError, StaleError
+from pipeline.errors import InputError, SettingError, StaleError
 from pipeline.settings import Settings
 from pipeline.storage import open_store, storage_options
 from pipeline.storage.probe import ensure_conditional_put
@@ -28,6 +29,10 @@ SCAN_BATCH_ROWS = 16_384
 """Rows a record batch of a scan."""
 
 
+_UNFIT_IN_PATHS = re.compile(r"[%\[\]|^\\]")
+_UNFIT_IN_S3 = re.compile(r"[^A-Za-z0-9_.~!'()$&;:@=+,/-]")
+
+
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse at `warehouse.uri`; nothing is read or written yet, tables appear with their first write."""
     return Warehouse(settings)
@@ -36,13 +41,15 @@ def open_warehouse(settings: Settings) -> Warehouse:
 class Warehouse:
     """Tables under `<warehouse.uri>/tables`, as declared in `schema`. Threads and processes may share one.
 
-    Writes raise `SettingError` where warehouse.uri can't be written, `TransientError` where it is full or does not
-    answer, `StaleError` where other writers won for two minutes, and `InputError` where rows do not fit.
+    Opening raises `SettingError` for a URI that can't hold tables. Writes raise it where warehouse.uri can't be written,
+    `TransientError` where it is full or does not answer, `StaleError` where other writers won for two minutes, and
+    `InputError` where rows do not fit.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = open_store(settings.warehouse.uri, settings)
+        _check_uri(self.store.uri)
         self.snapshots = Snapshots(self.store)
         self._trusted = "://" not in self.store.uri
 
@@ -228,6 +235,14 @@ class Warehouse:
             if failed:
                 raise failed[0] from None
             raise
+
+
+def _check_uri(uri: str) -> None:
+    """The Delta library decodes, splits or refuses some characters that a folder's name may hold."""
+    unfit = _UNFIT_IN_S3 if "://" in uri else _UNFIT_IN_PATHS
+    found = sorted(set(unfit.findall(uri.removeprefix("s3://"))))
+    if found:
+        raise SettingError(f"warehouse.uri is {uri!r}: tables can't lie there because of {' '.join(map(repr, found))}")
 
 
 def prefix_predicate(column: str, prefix: str) -> str | None:

@@ -1,0 +1,75 @@
+"""Worker threads that may be abandoned: a decoder that hangs can't be killed, but nobody has to wait for it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+import torch
+
+Job = Callable[[], bool]
+"""Says whether its thread is to leave the crew, because another one has taken its place meanwhile."""
+
+
+class Crew:
+    """Daemon threads that take jobs from a queue. Jobs handle their own errors.
+
+    `concurrent.futures` joins its threads when the interpreter ends; with a photo that decodes for hours the process
+    would never end. These threads end with the process.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._size = threads
+        for _ in range(threads):
+            self.enlist()
+
+    def enlist(self) -> None:
+        """Start one more thread, in place of one that is not waited for any more."""
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; the caller bounds how many there are."""
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Drop the jobs that nobody has begun and let the threads end after those they are at."""
+        while not self._jobs.empty():
+            try:
+                self._jobs.get_nowait()
+            except queue.Empty:
+                break
+        for _ in range(self._size):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        # One thread an operation: parallelism comes from the crew. The number belongs to the calling thread, the
+        # models' own threads keep theirs.
+        torch.set_num_threads(1)
+        while (job := self._jobs.get()) is not None:
+            if job():
+                return
+
+
+class Stint:
+    """How long a thread has been at a job, in CPU seconds, so that a busy machine condemns no photo.
+
+    Where a thread's CPU clock can't be read (macOS), wall time takes its place.
+    """
+
+    def __init__(self) -> None:
+        ident = threading.get_ident()
+        self._clock: int | None = None
+        if hasattr(time, "pthread_getcpuclockid"):
+            self._clock = time.pthread_getcpuclockid(ident)
+        self._began = self._now()
+
+    def spent(self) -> float:
+        """Seconds since the start; the thread has to be alive."""
+        return self._now() - self._began
+
+    def _now(self) -> float:
+        return time.monotonic() if self._clock is None else time.clock_gettime(self._clock)

@@ -1,0 +1,218 @@
+"""The enrich job: one part of a plan from the store to the tables.
+
+    batches of the part --Ahead: fetch, decode--> Reader: models --Committer--> tables
+
+The plan says what to do, the ledger what is done: batches of this run that are complete there are skipped, so a retried
+task goes on where the killed one stopped. A batch the store fails on is given up alone; the others go on, and the job
+fails loudly at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pyarrow.compute as pc
+import torch
+
+from models.release import Release
+from pipeline.catalog import Batch
+from pipeline.enrich.ahead import Ahead, BatchFailedError, cores
+from pipeline.enrich.batch import assemble, stamp_of
+from pipeline.enrich.commit import Committed, Committer
+from pipeline.enrich.photo import Photo, Reject
+from pipeline.enrich.reading import Reader
+from pipeline.enrich.watch import Watch
+from pipeline.errors import SettingError, TransientError
+from pipeline.settings import Settings
+from pipeline.storage import ObjectStore
+from pipeline.tables import Warehouse
+
+log = logging.getLogger("atelier")
+
+FAILED_IN_A_ROW = 3
+"""Batches that fail one after the other until the part gives up: the store is down, and waiting it out costs hours."""
+
+
+@dataclass
+class Outcome:
+    """What a part brought.
+
+    Args:
+        images: photos in the ledger, those of batches that were done before included.
+        rejects: photos in quarantine by reason; those of batches that were done before are not counted again.
+        batches: batches committed.
+        skipped: batches that an earlier attempt of this run had done.
+        skipped_images: their photos.
+        overlapped: photos that another batch had done meanwhile.
+        failures: what became of the batches that were given up.
+        seconds: wall time.
+        steps: seconds by step. `fetch` and `decode` run in many threads at once beside the others and are sums over
+            those; `wait` is the time the models stood idle for want of photos.
+        peak_rss_mib: most memory the process has held.
+    """
+
+    images: int = 0
+    rejects: dict[str, int] = field(default_factory=dict)
+    batches: int = 0
+    skipped: int = 0
+    skipped_images: int = 0
+    overlapped: int = 0
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+    peak_rss_mib: int = 0
+
+    @property
+    def images_per_s(self) -> float:
+        """Photos enriched a second of wall time, by this attempt alone."""
+        return (self.images - self.skipped_images) / max(self.seconds, 1e-9)
+
+    def add(self, committed: Committed | None) -> None:
+        """Enter a committed batch."""
+        if committed:
+            self.batches += 1
+            self.images += committed.images
+            self.overlapped += committed.overlapped
+            for reason, count in committed.rejects.items():
+                self.rejects[reason] = self.rejects.get(reason, 0) + count
+
+    def raise_failures(self) -> None:
+        """Fail loudly where batches were given up.
+
+        Raises:
+            TransientError: the same command again does the rest.
+        """
+        if self.failures:
+            raise TransientError(
+                f"{len(self.failures)} batches were given up, {self.batches} committed; run it again. "
+                f"First: {self.failures[0]}"
+            )
+
+
+class Runner:
+    """Runs parts of plans.
+
+    Args:
+        settings: how.
+        store: the catalog's photos.
+        warehouse: the tables.
+        release: loaded models.
+        advance: told how many more photos are through.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        warehouse: Warehouse,
+        release: Release,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.warehouse = warehouse
+        self.release = release
+        self.advance = advance
+
+    def run(self, run_id: str, batches: Iterable[Batch]) -> Outcome:
+        """Enrich and commit batches; see `Outcome.failures` for those that were given up.
+
+        Raises:
+            SettingError: no such bucket, no credentials, warehouse not writable, models too large for the device.
+            TransientError: disk full, memory full, tables out of reach.
+        """
+        outcome, watch, started = Outcome(), Watch(), time.perf_counter()
+        with translated():
+            todo = self._not_done(run_id, batches, outcome)
+            self._work(run_id, todo, outcome, watch)
+        outcome.seconds = time.perf_counter() - started
+        outcome.steps = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
+        outcome.peak_rss_mib = peak_rss_mib()
+        return outcome
+
+    def _work(self, run_id: str, todo: Iterable[Batch], outcome: Outcome, watch: Watch) -> None:
+        enrich = self.settings.enrich
+        with (
+            ThreadPoolExecutor(cores(), "crops", initializer=torch.set_num_threads, initargs=(1,)) as workers,
+            Ahead(self.store, self.settings, self.release.preprocessing, watch) as ahead,
+            Committer(self.warehouse, enrich, watch) as committer,
+        ):
+            reader = Reader(self.release, enrich.max_garments, watch, workers)
+            in_a_row = 0
+            for batch, photos in ahead.batches(todo):
+                stamp = stamp_of(batch.batch_id, run_id, self.release)
+                try:
+                    enriched = assemble(self._counted(photos), reader, stamp)
+                except BatchFailedError as error:
+                    log.warning("%s", error)
+                    outcome.failures.append(str(error))
+                    in_a_row += 1
+                    if in_a_row == FAILED_IN_A_ROW:
+                        break
+                    continue
+                in_a_row = 0
+                outcome.add(committer.submit(batch, enriched, stamp))
+            outcome.add(committer.finish())
+
+    def _counted(self, photos: Iterable[Photo | Reject]) -> Iterator[Photo | Reject]:
+        for photo in photos:
+            yield photo
+            self.advance(1)
+
+    def _not_done(self, run_id: str, batches: Iterable[Batch], outcome: Outcome) -> Iterator[Batch]:
+        """Batches that this run has not finished: neither enriched nor rejected all of their photos."""
+        images, rejects = (self._rows_by_batch(table, run_id) for table in ("images", "quarantine"))
+        for batch in batches:
+            enriched = images.get(batch.batch_id, 0)
+            if enriched + rejects.get(batch.batch_id, 0) < len(batch.images):
+                yield batch
+                continue
+            outcome.skipped += 1
+            outcome.skipped_images += enriched
+            outcome.images += enriched
+            self.advance(len(batch.images))
+
+    def _rows_by_batch(self, table: str, run_id: str) -> dict[str, int]:
+        """Rows of this run by batch."""
+        counts: dict[str, int] = {}
+        for rows in self.warehouse.scan(table, columns=["batch_id"], filter=pc.field("run_id") == run_id):
+            for pair in rows.column("batch_id").value_counts().to_pylist():
+                counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+        return counts
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the machine runs out of into errors that say who acts."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise SettingError(
+            f"the device's memory is too small for enrich.model_images; set it lower: {str(error).splitlines()[0]}"
+        ) from error
+    except MemoryError as error:
+        raise TransientError("memory is full; fewer decode.threads or enrich.model_images need less of it") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TransientError(f"the disk is full: {error}") from error
+        raise
+
+
+def peak_rss_mib() -> int:
+    """Most memory this process has held, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def utc_now() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)

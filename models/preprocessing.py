@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from torchvision.transforms import v2
 
 from models.errors import CardError, DataError
+
+if TYPE_CHECKING:  # cards are read by commands that never start torch, whose import takes seconds
+    import torch
 
 ResizeMode = Literal["stretch", "letterbox"]
 
@@ -41,6 +42,8 @@ class Preprocessing:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise DataError(f"a picture is uint8 (height, width, 3), not {image.dtype} {image.shape}")
+        import torch
+
         if not image.flags.writeable:  # torch can't share memory that must not be written
             image = image.copy()
         pixels = torch.from_numpy(image).permute(2, 0, 1)
@@ -57,9 +60,8 @@ class Preprocessing:
 
     def normalize(self, batch: torch.Tensor) -> torch.Tensor:
         """Turn uint8 (N, 3, size, size) into normalized float32 of the same shape, on the same device."""
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device)[:, None, None]
-        return (batch.to(torch.float32) - mean) / std
+        pixels = batch.float()
+        return (pixels - pixels.new_tensor(self.mean)[:, None, None]) / pixels.new_tensor(self.std)[:, None, None]
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as a model card stores them."""
@@ -87,4 +89,6 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 
 def _resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    from torchvision.transforms import v2
+
     return v2.functional.resize(pixels[None], [height, width], antialias=True)[0].contiguous()

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from models.release import FILE, STARTER
+from models.release_cards import FILE, STARTER
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
 from pipeline.storage.opening import open_store

@@ -28,11 +28,13 @@ app = typer.Typer(
 MODULES = (
     "demo_command",
     "plan_commands",
+    "enrich_commands",
     "quarantine_commands",
     "tables_commands",
     "index_commands",
     "search_commands",
     "report_command",
+    "status_command",
     "settings_command",
     "detect_commands",
     "features_commands",

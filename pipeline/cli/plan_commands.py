@@ -49,7 +49,7 @@ def plan(
     Example: `atelier plan --prefix shoes/ --dry-run`, then `atelier plan --prefix shoes/`, then
     `atelier enrich --plan PLAN_ID`
     """
-    from models.release import release_id_of
+    from models.release_cards import release_id_of
     from pipeline.catalog.plan import make_plan
     from pipeline.releases import release_folder
     from pipeline.tables import open_warehouse

@@ -43,7 +43,7 @@ def create(
 
     Example: `atelier release create var/releases/2 --from starter --card var/runs/type/cards/type.toml`
     """
-    from models.release import FILE, read_release
+    from models.release_cards import FILE, read_release
     from pipeline.releases import release_folder
 
     if (out / FILE).exists():
@@ -57,7 +57,7 @@ def create(
 def _chosen(base: Path | None, cards: list[Path], without: set[str]) -> dict[str, Path]:
     """Role or `head:NAME` -> card file: those of `base` less `without`, then `cards`."""
     from models.cards import read_card
-    from models.release import read_release
+    from models.release_cards import read_release
 
     chosen: dict[str, Path] = {}
     if base:
@@ -78,7 +78,7 @@ def _place(card: Any) -> str:
 def write_copies(chosen: dict[str, Path], out: Path) -> None:
     """Copy cards and the weights beside them to `out`/cards, each checked, and write release.toml last."""
     from models.cards import read_card, write_card
-    from models.release import write_release
+    from models.release_cards import write_release
     from models.weights import random_seed, weights_path
 
     roles: dict[str, Any] = {"heads": {}}
@@ -107,7 +107,7 @@ def list_releases(
 
     Example: `atelier release list var/releases`
     """
-    from models.release import FILE, STARTER, read_release
+    from models.release_cards import FILE, STARTER, read_release
 
     found = [STARTER, *sorted(path.parent for path in folder.glob(f"*/{FILE}"))]
     rows = []
@@ -134,7 +134,7 @@ def show(release: Named = None) -> None:
 
     Example: `atelier release show starter`
     """
-    from models.release import read_release
+    from models.release_cards import read_release
     from pipeline.releases import release_folder
 
     cards = read_release(release_folder(settings(), release))

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from PIL import Image, ImageCms
-from torchvision.transforms import v2
 
 from pipeline.errors import PhotoError, Reason
 from pipeline.settings import Settings
@@ -102,6 +100,9 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
     new_width, new_height = working_size(width, height, side)
     if (new_width, new_height) == (width, height):
         return pixels
+    import torch  # late: commands that only draw thumbnails do not wait for it
+    from torchvision.transforms import v2
+
     chw = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     resized = v2.functional.resize(chw, [new_height, new_width], antialias=True)[0]
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())

@@ -12,7 +12,7 @@ from models.backbones import ARCHITECTURES, build_backbone, optimized
 from models.cards import Card, read_card, write_card
 from models.devices import Placement
 from models.errors import CardError
-from models.release import STARTER
+from models.release_cards import STARTER
 from models.weights import weights_path
 
 LITE = read_card(STARTER / "cards" / "efficientnet_lite0.toml")

@@ -17,7 +17,8 @@ from models.cards import Card, read_card, write_card
 from models.errors import CardError, DataError
 from models.heads import Head, head_tensors
 from models.preprocessing import Preprocessing
-from models.release import STARTER, Release, load_release, read_release, release_id_of, write_release
+from models.release import Release, load_release
+from models.release_cards import STARTER, read_release, release_id_of, write_release
 
 WORDS = (*SPECIAL, "a", "red", "blue", "shirt", "dress", "with", "sleeves")
 SIZE = 64

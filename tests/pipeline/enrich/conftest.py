@@ -21,7 +21,8 @@ from models.detections import GROUPS
 from models.detector_network import FROZEN, GarmentDetector
 from models.heads import Head, head_tensors
 from models.preprocessing import Preprocessing
-from models.release import STARTER, Release, load_release, write_release
+from models.release import Release, load_release
+from models.release_cards import STARTER, write_release
 from pipeline.errors import Reason
 from pipeline.images.color import HISTOGRAM_LENGTH
 

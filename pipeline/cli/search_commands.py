@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def attach(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("search")(search)
+    app.command("recommend")(recommend)
 
 
 def search(
@@ -56,6 +57,43 @@ def search(
     if sheet:
         _draw(hits, image, image_key, sheet)
     emit({"version": index.manifest.version, "where": filters, "hits": [hit_json(hit) for hit in hits]})
+
+
+def recommend(
+    product: Annotated[str, typer.Option(help="product_id to recommend to")],
+    k: Annotated[int, typer.Option("-k", min=1, help="products, and products a group of the look")] = 10,
+    where: Annotated[str | None, typer.Option(help="filters on the similar ones: type=Dress,color=Red")] = None,
+    look: Annotated[bool, typer.Option("--look/--no-look", help="complete the look with other groups, too")] = True,
+    sheet: Annotated[Path | None, typer.Option(help="draw the product and what goes with it: out.jpg")] = None,
+) -> None:
+    """Recommend to a product: those that look alike, and those of other groups that complete the look.
+
+    Where style transfer made variants (a shoe of a dress), they ask for the other groups; else the photos do.
+
+    Example: `atelier recommend --product 1163 -k 6 --sheet look.jpg`
+    """
+    from pipeline.index.gallery import Index
+    from pipeline.index.job import variant_vectors
+    from pipeline.index.recommend import complete_the_look, product_rows, similar
+
+    index = Index.open(None, settings())
+    keys = sorted({str(record["image_key"]) for record in index.rows.records(product_rows(index, product))})
+    alike = similar(index, product, k, parse_where(where))
+    looks = complete_the_look(index, product, k, variant_vectors(settings(), index, keys)) if look else []
+    _show(alike, product)
+    for one in looks:
+        _show(one.hits, f"{product} among {one.group} (by {one.by})")
+    if sheet:
+        lines = [("similar", alike), *((f"{one.group} by {one.by}", one.hits) for one in looks)]
+        _draw_lines(keys[0], product, lines, k, sheet)
+    emit(
+        {
+            "version": index.manifest.version,
+            "product_id": product,
+            "similar": [hit_json(hit) for hit in alike],
+            "look": {one.group: {"by": one.by, "hits": [hit_json(hit) for hit in one.hits]} for one in looks},
+        }
+    )
 
 
 def parse_where(text: str | None) -> dict[str, str]:
@@ -149,4 +187,20 @@ def _draw(hits: list[Hit], image: Path | None, image_key: str | None, path: Path
     tiles = [Tile(query, ("query", image_key or str(image)), accent=True)]
     tiles += [hit_tile(hit, photo(catalog, hit.image_key, settings())) for hit in hits]
     draw_sheet(tiles, path)
+    console.print(f"drew {path}", markup=False)
+
+
+def _draw_lines(image_key: str, product: str, lines: list[tuple[str, list[Hit]]], k: int, path: Path) -> None:
+    """Draw the product and, one line below the other, what goes with it."""
+    from pipeline.index.sheet import Tile, draw_sheet, hit_tile, photo
+    from pipeline.storage import open_store
+
+    catalog = open_store(settings().catalog.uri, settings())
+    query = photo(catalog, image_key, settings())
+    tiles: list[Tile | None] = []
+    for title, hits in lines:
+        tiles.append(Tile(query, (title, product), accent=True))
+        tiles += [hit_tile(hit, photo(catalog, hit.image_key, settings())) for hit in hits]
+        tiles += [None] * (k - len(hits))
+    draw_sheet(tiles, path, columns=k + 1)
     console.print(f"drew {path}", markup=False)

@@ -64,7 +64,7 @@ def assess(
         queries = held_out_queries(index, source, settings.held_out)
         truth, added, drawn = Truth.of(queries, index.rows, source.vectors(None)), 0, manifest.version
     judgement = judge(index, truth).model_copy(update={"drawn_for": drawn, "added_since": added})
-    products = len(np.unique(index.rows.product_codes()[index.rows.live]))
+    products = index.rows.count_products()
     manifest = manifest.model_copy(update={"judgement": judgement, "products": products})
     return _save(manifest, truth, index.rows, folder)
 

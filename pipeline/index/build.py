@@ -81,7 +81,7 @@ def build_index(
         spills = spill_vectors(source, tasks, folder, advance)
         built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings) for task in tasks]
         manifest, fresh = _assemble(source, tasks, built, folder, inputs)
-        files = Files(store, Path(settings.cache), fresh)
+        files.add(fresh)
         new = [(task, spills[task.rows.plan.name]) for task in tasks]
         manifest, more = assess(manifest, files, source, settings, new, before, folder)
         built_on = base if any(task.work is not Work.BUILD for task in tasks) else None

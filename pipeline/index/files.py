@@ -38,16 +38,20 @@ def incomplete(store: ObjectStore, manifest: Manifest) -> str | None:
 class Files:
     """Finds the file of an entry on this machine: the store's own where it is local, else a copy in the cache.
 
-    Copies are named by checksum, so versions that share a shard share the copy. Each file is checked once a process.
-    `fresh` maps keys to files that were just built and are not in the store yet.
+    Copies are named by checksum, so versions that share a shard share the copy. Each file is checked once.
     """
 
-    def __init__(self, store: ObjectStore, cache: Path, fresh: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, store: ObjectStore, cache: Path) -> None:
         self._store = store
         self._cache = cache
-        self._fresh = dict(fresh or {})
+        self._fresh: dict[str, Path] = {}
         self._checked: set[str] = set()
         self._lock = threading.Lock()
+
+    def add(self, fresh: Mapping[str, Path]) -> None:
+        """Files that were just built and hashed, by the keys they will have in the store."""
+        self._fresh |= fresh
+        self._checked |= fresh.keys()
 
     def path(self, entry: FileEntry) -> Path:
         """The file on this machine, with the size and checksum the manifest states.

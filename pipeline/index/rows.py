@@ -86,9 +86,16 @@ class Rows:
         with self._lock:
             if self._products is None:
                 codes, numbers = self.codes("product_id")
-                images, _ = _encode(self._table.column("image_key").dictionary_encode())
-                self._products = np.where(codes >= 0, codes, len(numbers) + images.astype(np.int64))
+                self._products = codes.astype(np.int64)
+                alone = np.flatnonzero(codes < 0)
+                keys = self._table.column("image_key").take(pa.array(alone))
+                self._products[alone] = len(numbers) + _encode(keys.dictionary_encode())[0]
             return self._products
+
+    def count_products(self) -> int:
+        """Products that can be found."""
+        codes = self.product_codes()
+        return int(np.count_nonzero(np.bincount(codes[self.live]))) if len(codes) else 0
 
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
         """Live rows of vector ids, int64; -1 for ids that can't be found."""

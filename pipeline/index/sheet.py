@@ -48,8 +48,8 @@ def hit_tile(hit: Hit, pixels: np.ndarray | None) -> Tile:
     )
 
 
-def draw_sheet(tiles: Sequence[Tile], path: Path, *, columns: int = 7) -> None:
-    """Draw tiles row by row and save them; the suffix of `path` says how (.jpg, .png)."""
+def draw_sheet(tiles: Sequence[Tile | None], path: Path, *, columns: int = 7) -> None:
+    """Draw tiles row by row (None: leave the place free) and save them; the suffix of `path` says how (.jpg, .png)."""
     font = ImageFont.load_default(13)
     height = TILE + 2 * LINE + MARGIN
     rows = -(-len(tiles) // columns)
@@ -57,6 +57,8 @@ def draw_sheet(tiles: Sequence[Tile], path: Path, *, columns: int = 7) -> None:
     sheet = Image.new("RGB", (wide * (TILE + MARGIN) + MARGIN, rows * height + MARGIN), PAPER)
     pen = ImageDraw.Draw(sheet)
     for number, tile in enumerate(tiles):
+        if tile is None:
+            continue
         left = MARGIN + (number % columns) * (TILE + MARGIN)
         top = MARGIN + (number // columns) * height
         _draw_photo(sheet, pen, tile, left, top)

@@ -23,7 +23,7 @@ from models.detector_network import GarmentDetector
 from models.errors import DataError
 from models.preprocessing import Preprocessing
 from models.training.detection_augment import Augmentation, Draw, Picture, training_picture
-from models.training.detection_data import Photo, PhotoReader
+from models.training.detection_data import Photo, PhotoReader, repeat_factors
 
 STATE = "state.pt"
 METRICS = "metrics.jsonl"
@@ -45,6 +45,7 @@ class DetectorPlan:
         seed: of the pictures.
         mosaic: share of pictures made of four photos.
         composed: share of pictures made of cut-outs.
+        balance: groups in fewer photos than this share are drawn more often, see `repeat_factors`; 0: as they come.
     """
 
     size: int = 288
@@ -58,6 +59,7 @@ class DetectorPlan:
     seed: int = 0
     mosaic: float = 0.25
     composed: float = 0.25
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.size % 32 or self.size < 64:
@@ -77,7 +79,13 @@ class Pictures:
     """Draws training pictures; a thread prepares the next step's while the network works on this one's."""
 
     def __init__(
-        self, photos: Sequence[Photo], reader: PhotoReader, composed: Draw | None, augmentation: Augmentation, seed: int
+        self,
+        photos: Sequence[Photo],
+        reader: PhotoReader,
+        composed: Draw | None,
+        augmentation: Augmentation,
+        seed: int,
+        balance: float = 0.0,
     ) -> None:
         if not photos:
             raise DataError("there is no photo to train on")
@@ -86,7 +94,7 @@ class Pictures:
         self._composed = composed
         self._augmentation = augmentation
         self._seed = seed
-        weights = np.array([photo.weight for photo in photos], np.float64)
+        weights = np.array([photo.weight for photo in photos], np.float64) * repeat_factors(photos, balance)
         self._shares = np.cumsum(weights / weights.sum())
 
     def of_step(self, step: int, count: int) -> list[Picture]:

@@ -152,6 +152,16 @@ def held_out(photo: Photo, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
+def repeat_factors(photos: Sequence[Photo], share: float) -> np.ndarray:
+    """How often to draw each photo so that rare classes are seen, float64 (n,) (Gupta, Dollar and Girshick 2019).
+
+    A class in a smaller share f of the photos than `share` asks for sqrt(share / f); a photo gets its rarest class's.
+    """
+    count: Counter[int] = Counter(int(label) for photo in photos for label in set(photo.classes.tolist()))
+    wanted = {label: max(1.0, (share * len(photos) / seen) ** 0.5) for label, seen in count.items()}
+    return np.array([max((wanted[int(label)] for label in photo.classes), default=1.0) for photo in photos])
+
+
 class PhotoReader:
     """Reads photos, reduced to `max_side`, and keeps the first ones in memory.
 

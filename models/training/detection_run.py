@@ -157,7 +157,7 @@ def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo]) -> Picture
         composed = Composer(find_cutouts(run.cutouts, start.groups, run.scenes), start.groups).draw
     augmentation = Augmentation(run.plan.size, mosaic=run.plan.mosaic, composed=run.plan.composed)
     reader = PhotoReader(round(run.plan.size * augmentation.scale[1]))
-    return Pictures(train, reader, composed, augmentation, run.plan.seed)
+    return Pictures(train, reader, composed, augmentation, run.plan.seed, run.plan.balance)
 
 
 def _finish(run: DetectorRun, start: Start, network: GarmentDetector, kept_out: Sequence[Photo]) -> dict[str, Any]:

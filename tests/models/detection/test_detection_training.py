@@ -20,7 +20,7 @@ from models.training.detection import DetectorPlan, DetectorTraining, Pictures
 from models.training.detection_augment import Augmentation, Picture, cut, mosaic, placed
 from models.training.detection_compose import Composer, find_cutouts
 from models.training.detection_cutouts import find_boxes, read_labelled
-from models.training.detection_data import PhotoReader, held_out, load_sources, parse_source
+from models.training.detection_data import PhotoReader, held_out, load_sources, parse_source, repeat_factors
 from models.training.detection_run import DetectorRun, starting_point, train_detector
 
 PLAN = DetectorPlan(size=64, steps=6, batch=4, warmup=2, seed=1, mosaic=0.5, composed=0.0)
@@ -99,6 +99,17 @@ def test_a_split_follows_the_owner_alone(boxed_photos: Path) -> None:
     assert all(held_out(photo, 0.3) == sides[photo.owner] for photo in owned)
     assert 0.15 < np.mean(list(sides.values())) < 0.45
     assert not any(held_out(photo, 0.0) for photo in owned)
+
+
+def test_photos_of_rare_groups_are_drawn_more_often(boxed_photos: Path) -> None:
+    photos = load_sources([parse_source(str(boxed_photos))], GROUPS, {group: group for group in GROUPS}).photos
+    rare = replace(photos[0], classes=np.array([GROUPS.index("bag")]))
+    empty = replace(photos[0], boxes=photos[0].boxes[:0], classes=photos[0].classes[:0])
+    factors = repeat_factors([*photos, rare, empty], 0.26)
+    assert factors[:-2].tolist() == [1.0] * len(photos)
+    assert factors[-2] == pytest.approx((0.26 * 26) ** 0.5)
+    assert factors[-1] == 1
+    assert (repeat_factors([*photos, rare], 0) == 1).all()
 
 
 def garment(group: int) -> Picture:

@@ -53,7 +53,7 @@ def search(
         exclude=[exclude] if len(exclude) else None,
     )[0]
     _warn_of_unknown(index, filters)
-    _show(hits, image_key or str(image))
+    show_hits(hits, image_key or str(image))
     if sheet:
         _draw(hits, image, image_key, sheet)
     emit({"version": index.manifest.version, "where": filters, "hits": [hit_json(hit) for hit in hits]})
@@ -80,9 +80,9 @@ def recommend(
     keys = sorted({str(record["image_key"]) for record in index.rows.records(product_rows(index, product))})
     alike = similar(index, product, k, parse_where(where))
     looks = complete_the_look(index, product, k, variant_vectors(settings(), index, keys)) if look else []
-    _show(alike, product)
+    show_hits(alike, product)
     for one in looks:
-        _show(one.hits, f"{product} among {one.group} (by {one.by})")
+        show_hits(one.hits, f"{product} among {one.group} (by {one.by})")
     if sheet:
         lines = [("similar", alike), *((f"{one.group} by {one.by}", one.hits) for one in looks)]
         _draw_lines(keys[0], product, lines, k, sheet)
@@ -122,6 +122,19 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "garment_index": hit.garment_index,
         **hit.attributes,
     }
+
+
+def find_alike(image_key: str, k: int) -> list[Hit]:
+    """What the live index holds that is most like one of its photos, a product once.
+
+    Raises:
+        InputError: the index does not hold the photo.
+    """
+    from pipeline.index.gallery import Index
+
+    index = Index.open(None, settings())
+    vectors, exclude, _ = _by_key(index, image_key)
+    return index.search(vectors, k, by_product=True, exclude=[exclude])[0]
 
 
 def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray, str | None]:
@@ -164,7 +177,8 @@ def _warn_of_unknown(index: Index, filters: dict[str, str]) -> None:
             console.print(f"no {column} is called {value!r}; there are: {some}", style="yellow", markup=False)
 
 
-def _show(hits: list[Hit], query: str) -> None:
+def show_hits(hits: list[Hit], query: str) -> None:
+    """Print hits as a table for a person."""
     table = Table("", "score", "product", "photo", "type", "color", "brand", "group", title=f"Most like {query}")
     for number, hit in enumerate(hits, 1):
         known = [hit.attributes.get(name, "") for name in ("type", "color", "brand", "group")]

@@ -49,7 +49,7 @@ def show(
 
 def _search(image_key: str) -> None:
     """Ask what looks like one of the photos, as `atelier search --image-key` does."""
-    from pipeline.cli.search_commands import find, show_hits
+    from pipeline.cli.search_commands import find_alike, show_hits
 
     console.print(f"$ atelier search --image-key {image_key} -k 5", markup=False, style="bold")
-    show_hits(find(image_key=image_key, k=5), image_key)
+    show_hits(find_alike(image_key, k=5), image_key)

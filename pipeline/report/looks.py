@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.report import statements
 from pipeline.report.asking import Asker, Row
 from pipeline.report.content import Card, Look
@@ -20,42 +22,45 @@ def gallery_and_looks(
     """The gallery and the lists of photos to look at, of this run's photos, or of all where it enriched none."""
     sample = ask.rows("gallery", "the sample", statements.SAMPLE, scope=scope, photos=GALLERY_PHOTOS)
     lowest = ask.rows("look", "lowest confidence", statements.LOWEST, scope=scope, photos=LOOK_PHOTOS)
-    labels = ask.rows("look", "feed against photo", statements.LABEL_CONFLICTS, scope=scope, photos=LOOK_PHOTOS)
+    labels = ask.rows("look", "feed against photo", statements.LABEL_CONFLICTS, scope=scope, answers=4 * LOOK_PHOTOS)
     colors = ask.rows(
         "look", "learned against measured color", statements.COLOR_CONFLICTS, scope=scope, photos=LOOK_PHOTOS
     )
-    lists = [[row["image_key"] for row in rows] for rows in (sample, lowest, labels, colors)]
-    cards = load_cards(ask, "gallery", [key for keys in lists for key in keys], thumbnails)
+    unsure = {row["image_key"]: f"best type at {score(row['type_score'])}" for row in lowest}
+    sampled, disputed = [row["image_key"] for row in sample], _conflicts(labels)
+    off_color = [row["image_key"] for row in colors]
+    cards = load_cards(ask, "gallery", [*sampled, *unsure, *disputed, *off_color], thumbnails)
     looks = (
         Look(
             "Lowest confidence",
             "The photos whose best type has the lowest score.",
             None,
-            pick(cards, lists[1], {row["image_key"]: f"best type at {score(row['type_score'])}" for row in lowest}),
+            pick(cards, list(unsure), unsure),
         ),
         Look(
             "Feed and photo disagree",
             "The shop's feed says one thing, the photo, with some confidence, another.",
             labels[0]["total"] if labels else None,
-            pick(cards, lists[2], {row["image_key"]: _conflict(row) for row in labels}),
+            pick(cards, list(disputed), disputed),
         ),
         Look(
             "Colors disagree",
             "The learned color is not the color measured on the garment.",
             colors[0]["total"] if colors else None,
-            pick(cards, lists[3]),
+            pick(cards, off_color),
         ),
     )
-    return pick(cards, lists[0]), tuple(look for look in looks if look.cards)
+    return pick(cards, sampled), tuple(look for look in looks if look.cards)
 
 
-def _conflict(row: Row) -> str:
-    """Up to two heads on which feed and photo disagree, those first whose word the head knows."""
-    return "; ".join(
-        f"{found['head']}: the feed says {clip(found['feed'], LABEL_LENGTH)}, "
-        f"the photo {clip(found['label'], LABEL_LENGTH)} ({score(found['score'])})"
-        for found in row["conflicts"][:2]
-    )
+def _conflicts(rows: Sequence[Row]) -> dict[str, str]:
+    """On which heads feed and photo disagree, for the first photos of `rows`."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        feed, label = clip(row["feed_label"], LABEL_LENGTH), clip(row["label"], LABEL_LENGTH)
+        words = f"{row['head']}: the feed says {feed}, the photo {label} ({score(row['score'])})"
+        said.setdefault(row["image_key"], []).append(words)
+    return {key: "; ".join(said[key]) for key in list(said)[:LOOK_PHOTOS]}
 
 
 def gallery_words(shown: int, enriched: Row, scope: str | None) -> str:

@@ -119,15 +119,15 @@ limit $photos
 """
 
 LABEL_CONFLICTS = """
-select image_key,
-       list({'head': head, 'feed': feed_label, 'label': label, 'score': score}
-            order by feed_label_known desc, score desc, head) as conflicts,
-       count(*) over () as total
-from label_conflicts
-where $scope is null or image_key in (select image_key from enriched where run_id = $scope)
-group by image_key
-order by bool_or(feed_label_known) desc, max(score) desc, image_key
-limit $photos
+with found as materialized (
+    select image_key, head, feed_label, label, score, feed_label_known
+    from label_conflicts
+    where $scope is null or image_key in (select image_key from enriched where run_id = $scope)
+)
+select image_key, head, feed_label, label, score, (select count(distinct image_key) from found) as total
+from found
+order by feed_label_known desc, score desc, image_key, head
+limit $answers
 """
 
 COLOR_CONFLICTS = """

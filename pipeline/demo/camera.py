@@ -75,23 +75,21 @@ def street_camera(rng: np.random.Generator) -> Camera:
 
 
 def shoot(scene: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """The photo of a scene float32 (H, W, 3): uint8 (H, W, 3)."""
+    """The photo of a scene float32 (H, W, 3), which is used up: uint8 (H, W, 3)."""
     height, width = scene.shape[:2]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    light = camera.exposure * (
-        1 + camera.uneven[0] * x + camera.uneven[1] * y - camera.vignette * 0.5 * (x * x + y * y)
-    )
-    out = scene * np.asarray(camera.balance, np.float32)
-    out *= light.astype(np.float32)[..., None]
-    if camera.contrast != 1.0:
-        out -= 128
-        out *= camera.contrast
-        out += 128
+    scene *= (np.asarray(camera.balance) * camera.exposure * camera.contrast).astype(np.float32)
+    if camera.vignette or any(camera.uneven):
+        x = np.linspace(-1, 1, width, dtype=np.float32)[None]
+        y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+        fall = np.float32(camera.vignette * 0.5)
+        light = (np.float32(camera.uneven[0]) * x - fall * x * x) + (np.float32(camera.uneven[1]) * y - fall * y * y)
+        scene *= (light + 1)[..., None]
     if camera.blur:
-        out = cv2.GaussianBlur(out, (0, 0), camera.blur * width / 480)
-    common = noise.grain_patch(height, width, rng) * np.float32(camera.grain)
+        scene = cv2.GaussianBlur(scene, (0, 0), camera.blur * width / 480)
+    common = noise.grain_patch(height, width, rng) * np.float32(camera.grain) + np.float32(128 - 128 * camera.contrast)
     for channel in range(3):
-        out[..., channel] += common
-        out[..., channel] += noise.grain_patch(height, width, rng) * np.float32(camera.grain * 0.5)
-    return np.clip(out, 0, 255).astype(np.uint8)
+        own = noise.grain_patch(height, width, rng) * np.float32(camera.grain * 0.5)
+        own += common
+        scene[..., channel] += own
+    np.clip(scene, 0, 255, out=scene)
+    return scene.astype(np.uint8)

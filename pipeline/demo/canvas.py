@@ -1,4 +1,4 @@
-"""The relief painter: pieces of cloth, skin or leather are laid on a canvas with color, height and gloss, then lit once.
+"""The relief painter: pieces of cloth, skin or leather are laid on a canvas with color, height, gloss; then lit once.
 
 Geometry is given in centimeters and projected by a `Placing`; pixels are drawn at the photo's own scale with
 antialiased edges, so nothing is resampled afterwards. Every visible pixel knows which object it belongs to, which is
@@ -7,13 +7,13 @@ where the truth boxes come from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from pipeline.demo import noise
+from pipeline.demo.curves import Point
 
 SUBPIXEL = 4
 """Binary digits of the subpixel position that OpenCV's fills take."""
@@ -52,16 +52,17 @@ class Material:
         rgb = tuple(min(255.0, v * factor) for v in self.rgb)
         return replace(self, rgb=rgb, texture=None if factor < 0.75 else self.texture)  # type: ignore[arg-type]
 
-    def plain(self, rgb: Sequence[float] | None = None, **changes: float) -> Material:
+    def plain(self, rgb: Point | None = None, **changes: float) -> Material:
         """The same stuff without its pattern, in another color where one is given."""
-        return replace(self, rgb=tuple(rgb) if rgb is not None else self.rgb, texture=None, **changes)  # type: ignore[arg-type]
+        return replace(self, rgb=self.rgb if rgb is None else tuple(rgb), texture=None, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Placing:
     """Centimeters to pixels: deformation by slow waves, rotation, scale, then a homography.
 
-    `squeeze` narrows x (foreshortening). `bend` rows are (amplitude cm, wave x, wave y, phase) and move x by row 0 and 1, y by row 2 and 3.
+    `squeeze` narrows x (foreshortening). `bend` rows are (amplitude cm, wave x, wave y, phase): the first half of
+    them moves x, the second half y.
     """
 
     scale: float
@@ -157,7 +158,7 @@ class Canvas:
         self,
         points: np.ndarray,
         width: float,
-        rgb: Sequence[float] | None = None,
+        rgb: Point | None = None,
         depth: float = 0.0,
         dash: tuple[float, float] | None = None,
         opacity: float = 1.0,
@@ -187,9 +188,7 @@ class Canvas:
             if depth < 0:
                 self.rgb[window] *= (1 - 0.22 * cover)[..., None]
 
-    def patch(
-        self, outline: np.ndarray, rgb: Sequence[float], opacity: float = 1.0, gloss: float | None = None
-    ) -> None:
+    def patch(self, outline: np.ndarray, rgb: Point, opacity: float = 1.0, gloss: float | None = None) -> None:
         """Print a flat color inside a closed outline onto what lies there; relief and folds stay."""
         cut = self._mask(outline)
         if cut is None:
@@ -200,7 +199,7 @@ class Canvas:
         if gloss is not None:
             self.gloss[window] += (gloss - self.gloss[window]) * cover
 
-    def decal(self, image: np.ndarray, center: Sequence[float], width: float, turn: float = 0.0) -> None:
+    def decal(self, image: np.ndarray, center: Point, width: float, turn: float = 0.0) -> None:
         """Print an RGBA uint8 (h, w, 4) picture, `width` cm wide, onto what lies there."""
         if self.place.flip:
             image = np.ascontiguousarray(image[:, ::-1])
@@ -214,7 +213,7 @@ class Canvas:
             return
         window, corner = cut
         shape = self.alpha[window].shape
-        source = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+        source = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float64)
         smaller = max(1, int(w / max(1.0, float(np.hypot(*(corners[1] - corners[0]))))))
         if smaller > 1:
             image = cv2.resize(image, (max(1, w // smaller), max(1, h // smaller)), interpolation=cv2.INTER_AREA)
@@ -278,7 +277,8 @@ class Canvas:
         dy = rows.start - top - round(self.light[1] * reach)
         dx = cols.start - left - round(self.light[0] * reach)
         y0, x0 = max(dy, 0), max(dx, 0)
-        part = mask[y0 - dy : cast.shape[0] - dy, x0 - dx : cast.shape[1] - dx]
+        high, wide_px = cast.shape[0], cast.shape[1]
+        part = mask[y0 - dy : high - dy, x0 - dx : wide_px - dx]
         cast[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
         cast = cv2.blur(cv2.blur(cast, (pad, pad)), (pad, pad))
         self.rgb[wide] *= (1 - cast.astype(np.float32) * (strength / 255))[..., None]

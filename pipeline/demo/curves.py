@@ -12,9 +12,11 @@ from itertools import pairwise
 import numpy as np
 
 Points = np.ndarray
+Point = Sequence[float] | np.ndarray
+Line = Sequence[Point] | Sequence[tuple[float, ...]] | np.ndarray
 
 
-def spline(points: Sequence[Sequence[float]], closed: bool = True, steps: int = 8) -> Points:
+def spline(points: Line, closed: bool = True, steps: int = 8) -> Points:
     """A Catmull-Rom curve through `points`, broken at the points marked as corners."""
     rows = [(p[0], p[1], p[2] if len(p) > 2 else 0.0) for p in points]
     array = np.array(rows, dtype=np.float64)
@@ -51,12 +53,6 @@ def _run(control: Points, steps: int) -> Points:
     return np.vstack([curve.reshape(-1, 2), control[-2:-1]])
 
 
-def mirrored(half: Sequence[Sequence[float]]) -> list[Sequence[float]]:
-    """A closed, symmetric outline from its right half, listed from top to bottom (points on the axis stay single)."""
-    left = [(-p[0], *p[1:]) for p in reversed(half) if abs(p[0]) > 1e-9]
-    return [*half, *left]
-
-
 def flipped(points: Points) -> Points:
     """The mirror image over the vertical axis, with the same direction of travel."""
     return (np.asarray(points) * (-1, 1))[::-1]
@@ -83,9 +79,7 @@ def normals(points: Points) -> Points:
     return np.stack([tangent[:, 1], -tangent[:, 0]], axis=1)
 
 
-def tube(
-    center: Sequence[Sequence[float]], widths: Iterable[float], round_end: bool = False, count: int = 24
-) -> Points:
+def tube(center: Line, widths: Iterable[float], round_end: bool = False, count: int = 24) -> Points:
     """Outline of a limb or strap: `widths` are half widths, evenly spread along the center line."""
     line = resample(spline(center, closed=False), count)
     half = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(w := list(widths))), w)[:, None]
@@ -99,7 +93,7 @@ def tube(
     return np.vstack([left, cap, right[::-1]])
 
 
-def ellipse(center: Sequence[float], rx: float, ry: float, angle: float = 0.0, count: int = 28) -> Points:
+def ellipse(center: Point, rx: float, ry: float, angle: float = 0.0, count: int = 28) -> Points:
     """An ellipse's outline, `angle` in radians."""
     t = np.linspace(0, 2 * np.pi, count, endpoint=False)
     x, y = rx * np.cos(t), ry * np.sin(t)
@@ -107,15 +101,6 @@ def ellipse(center: Sequence[float], rx: float, ry: float, angle: float = 0.0, c
     return np.stack([center[0] + c * x - s * y, center[1] + s * x + c * y], axis=1)
 
 
-def lerp(a: Sequence[float], b: Sequence[float], t: float) -> Points:
+def lerp(a: Point, b: Point, t: float) -> Points:
     """The point between a and b."""
     return np.asarray(a, dtype=np.float64) * (1 - t) + np.asarray(b, dtype=np.float64) * t
-
-
-def wobble(points: Points, amount: float, rng: np.random.Generator) -> Points:
-    """Displace a dense outline by a few slow waves along its length; `amount` in centimeters."""
-    t = np.linspace(0, 2 * np.pi, len(points), endpoint=False)[:, None]
-    shift = np.zeros_like(points)
-    for k in (2, 3, 5, 9):
-        shift += rng.normal(0, 1 / k, (1, 2)) * np.sin(k * t + rng.uniform(0, 6.28, (1, 2)))
-    return points + amount * shift

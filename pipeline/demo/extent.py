@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.curves import Point
 from pipeline.demo.garments.draw import paint
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
@@ -28,7 +28,7 @@ class Extent(Canvas):
         self.low = np.minimum(self.low, outline.min(0))
         self.high = np.maximum(self.high, outline.max(0))
 
-    def line(self, points: np.ndarray, width: float, rgb: Sequence[float] | None = None, **options: Any) -> None:  # type: ignore[override]
+    def line(self, points: np.ndarray, width: float, rgb: Point | None = None, **options: Any) -> None:  # type: ignore[override]
         """Lines lie on pieces."""
 
     def patch(self, *where: Any, **options: Any) -> None:

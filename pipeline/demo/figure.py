@@ -9,8 +9,9 @@ import numpy as np
 from pipeline.demo.canvas import Canvas, Material
 from pipeline.demo.curves import ellipse, flipped, spline, tube
 from pipeline.demo.pose import Pose
+from pipeline.demo.spec import RGB
 
-SKINS = (
+SKINS: tuple[RGB, ...] = (
     (236, 196, 168),
     (220, 172, 138),
     (196, 144, 108),
@@ -19,7 +20,15 @@ SKINS = (
     (88, 58, 44),
     (244, 210, 188),
 )
-HAIRS = ((34, 26, 24), (62, 42, 30), (98, 66, 42), (150, 108, 64), (196, 160, 106), (120, 52, 34), (140, 138, 136))
+HAIRS: tuple[RGB, ...] = (
+    (34, 26, 24),
+    (62, 42, 30),
+    (98, 66, 42),
+    (150, 108, 64),
+    (196, 160, 106),
+    (120, 52, 34),
+    (140, 138, 136),
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,7 @@ def random_person(gender: str, pose: Pose, rng: np.random.Generator) -> Person:
     styles = ("long", "bob", "bun", "long") if gender == "Women" else ("short", "short", "crop", "curly")
     skin = SKINS[int(rng.integers(len(SKINS)))]
     hair = HAIRS[int(rng.integers(len(HAIRS)))]
-    return Person(
-        gender, tuple(map(float, skin)), tuple(map(float, hair)), styles[int(rng.integers(len(styles)))], pose
-    )  # type: ignore[arg-type]
+    return Person(gender, skin, hair, styles[int(rng.integers(len(styles)))], pose)  # type: ignore[arg-type]
 
 
 def _skin(person: Person, factor: float = 1.0) -> Material:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 
+from pipeline.demo.contact_sheet import ContactSheet
+from pipeline.demo.dirty import odd_files
 from pipeline.demo.scenes import render_photo
 from pipeline.demo.spec import ProductSpec, random_spec
 from pipeline.demo.vocabulary import SCENES, TYPES
@@ -132,13 +135,13 @@ def generate(
         products: number of products, at least 1.
         seed: of everything.
         photos_per_product: packshot, flat-lay, worn, then any of them.
-        dirty: also write damaged and odd files, listed in dirty.json.
+        dirty: also write damaged and odd files, listed in dirty.json with what to expect of each.
         on_photo: called with the number of photos finished since the last call.
         sizes: (width, height) choices in place of the usual mix.
         processes: 0 = one a core.
 
     Returns:
-        Counts: products, photos, boxes, dirty.
+        Counts: products, photos, boxes, dirty. The odd files are not in photos.
     """
     if products < 1 or photos_per_product < 1:
         raise SettingError("--products and --photos-per-product must be at least 1")
@@ -147,19 +150,53 @@ def generate(
     (dest / "truth").mkdir(exist_ok=True)
     order = Order(str(dest), seed, photos_per_product, sizes)
     counts = {"products": 0, "photos": 0, "boxes": 0, "dirty": 0}
+    sheet = ContactSheet()
     with (
         pq.ParquetWriter(dest / "feed.parquet", FEED_SCHEMA) as feed,
         pq.ParquetWriter(dest / "truth/images.parquet", IMAGES_SCHEMA) as images,
         pq.ParquetWriter(dest / "truth/boxes.parquet", BOXES_SCHEMA) as boxes,
     ):
         for group in _grouped(_made(order, products, processes), on_photo):
+            _show(sheet, dest, group)
             feed.write_table(pa.Table.from_pylist([made.feed for made in group], FEED_SCHEMA))
             images.write_table(pa.Table.from_pylist([row for made in group for row in made.images], IMAGES_SCHEMA))
             boxes.write_table(pa.Table.from_pylist([row for made in group for row in made.boxes], BOXES_SCHEMA))
             counts["products"] += len(group)
             counts["photos"] += sum(len(made.images) for made in group)
             counts["boxes"] += sum(len(made.boxes) for made in group)
+        if dirty:
+            odd_images, odd_boxes, counts["dirty"] = _write_dirty(order, products)
+            images.write_table(pa.Table.from_pylist(odd_images, IMAGES_SCHEMA))
+            boxes.write_table(pa.Table.from_pylist(odd_boxes, BOXES_SCHEMA))
+    sheet.write(dest / "contact-sheet.html")
     return counts
+
+
+def _show(sheet: ContactSheet, dest: Path, group: list[Made]) -> None:
+    """Put the group's first photos on the contact sheet."""
+    for row in (row for made in group for row in made.images):
+        if sheet.full:
+            return
+        sheet.add(dest / row["image_key"], row["caption"])
+
+
+def _write_dirty(order: Order, products: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """Write the odd files, each made from its own product's first photo, and dirty.json; rows of the readable ones."""
+    dest = Path(order.dest)
+    index = min(3, products - 1)
+    spec = product_spec(order.seed, index)
+    rng = np.random.default_rng((order.seed, index, 1))
+    photo = render_photo(spec, scene_of(0, rng), rng, _size(spec, order.sizes, rng))
+    images, boxes, notes = [], [], {}
+    for odd in odd_files(photo):
+        key = f"photos/{spec.product_id}_{odd.name}"
+        (dest / key).write_bytes(odd.data)
+        notes[key] = {"expected": str(odd.expected), "note": odd.note}
+        if odd.size is not None:
+            images.append(image_row(key, spec, SCENES[0], odd.size))
+            boxes += [{"image_key": key, **asdict(box)} for box in odd.boxes]
+    (dest / "dirty.json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
+    return images, boxes, len(notes)
 
 
 def _grouped(stream: Iterator[Made], on_photo: Callable[[int], object]) -> Iterator[list[Made]]:

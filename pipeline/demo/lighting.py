@@ -9,7 +9,7 @@ from pipeline.demo.canvas import Canvas
 
 
 def lit(canvas: Canvas, softness: float = 0.5, strength: float = 1.0) -> np.ndarray:
-    """The canvas's colors under its light; float32 (H, W, 3), 0-255, only meaningful where alpha > 0.
+    """Light the canvas in place (once); returns its colors, float32 (H, W, 3), 0-255, meaningful where alpha > 0.
 
     `softness` 0 (bare sun) to 1 (overcast); `strength` scales how far relief shows.
     """
@@ -19,20 +19,24 @@ def lit(canvas: Canvas, softness: float = 0.5, strength: float = 1.0) -> np.ndar
     gy = cv2.Sobel(relief, cv2.CV_32F, 0, 1, scale=0.125 * strength)
     np.clip(gx, -1.0, 1.0, out=gx)
     np.clip(gy, -1.0, 1.0, out=gy)
-    lx, ly, lz = np.array(canvas.light) / np.linalg.norm(canvas.light)
+    lx, ly, lz = (np.array(canvas.light) / np.linalg.norm(canvas.light)).astype(np.float32)
     inverse = 1 / np.sqrt(1 + gx * gx + gy * gy)
     diffuse = (lz - gx * lx - gy * ly) * inverse
     ambient = 0.35 + 0.35 * softness
     shade = ambient * (0.55 + 0.45 * inverse) + (1 - ambient) * np.maximum(diffuse, 0) / lz
-    out = np.zeros_like(canvas.rgb)
-    part = canvas.rgb[rows, cols] * np.minimum(shade, 1.35)[..., None]
-    half = np.array([lx, ly, lz + 1])
-    half /= np.linalg.norm(half)
-    shine = np.maximum((half[2] - gx * half[0] - gy * half[1]) * inverse, 0)
+    part = canvas.rgb[rows, cols]
+    part *= np.minimum(shade, 1.35)[..., None]
+    hx, hy, hz = (np.array([lx, ly, lz + 1]) / np.linalg.norm([lx, ly, lz + 1])).astype(np.float32)
+    shine = np.maximum((hz - gx * hx - gy * hy) * inverse, 0)
     gloss = canvas.gloss[rows, cols]
-    part += ((shine**28) * gloss * 90 + (shine**6 - 0.55) * 10 * (0.5 + gloss))[..., None]
-    out[rows, cols] = part
-    return out
+    shine *= shine
+    shine *= shine * shine  # to the 6th
+    sheen = (shine - np.float32(0.55)) * (gloss * 10 + 5)
+    if gloss.any():
+        shine *= shine
+        sheen += shine * shine * (gloss * 90)
+    part += sheen[..., None]
+    return canvas.rgb
 
 
 def _used(canvas: Canvas) -> tuple[slice, slice]:
@@ -62,6 +66,10 @@ def ground_shadow(canvas: Canvas, reach: float, blur: float, strength: float) ->
 
 
 def over(canvas: Canvas, colors: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Composite the lit canvas on a background float32 (H, W, 3); returns float32."""
-    alpha = canvas.alpha[..., None]
-    return background + (colors - background) * alpha
+    """Composite the lit canvas onto a background float32 (H, W, 3), in place; returns it."""
+    window = _used(canvas)
+    part = background[window]
+    front = colors[window] - part
+    front *= canvas.alpha[window][..., None]
+    part += front
+    return background

@@ -150,7 +150,8 @@ def _perspective(canvas: Canvas, tilt: float, rng: Rng) -> tuple[tuple[float, fl
     there = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
     bent = np.array([[1, 0, 0], [0, 1, 0], [a, b, 1]])
     back = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    return tuple(tuple(float(v) for v in row) for row in there @ bent @ back)  # type: ignore[return-value]
+    rows = (there @ bent @ back).tolist()
+    return tuple((a, b, c) for a, b, c in rows)
 
 
 def _packshot(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:

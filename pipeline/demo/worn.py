@@ -102,7 +102,7 @@ def render_worn(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
     pose = standing(gender, rng)
     person = random_person(gender, pose, rng)
     outfit = dress_up(spec, gender, rng)
-    shown = tuple([spec, *[p for p in outfit.pieces() if p is not spec]])
+    shown = (spec, *(p for p in outfit.pieces() if p is not spec))
     if spec is outfit.shoes:
         shown = (spec, *shown)
     canvas = Canvas(*size, rng, light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.8, -0.4)), 0.85))
@@ -132,7 +132,7 @@ def _frame(spec: ProductSpec, pose: Pose, rng: Rng) -> tuple[float, float]:
     low, high = choices[pick][0]
     if spec.type == "Watch" and pick == 1:
         y = float(pose.wrist[1, 1])
-        low, high = y - 24, y + 24
+        return y - 24, y + 24
     margin = (high - low) * rng.uniform(0.0, 0.1)
     return low - margin * rng.uniform(0, 1), high + margin * rng.uniform(0, 1)
 

@@ -196,8 +196,8 @@ def _waistband(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
     low, sag = TOP + 0.6, 1.5
     for s in (-1.0, 1.0):
         if elastic:
-            line = [(s * (w + 1.5), 50), (s * (pose.hips - 0.4), 63)]
-            canvas.line(np.array(line) - (s * 1.6, 0), 0.5, depth=-0.6)
+            slit = np.array([(s * (w - 0.1), 50), (s * (pose.hips - 2.0), 63)])
+            canvas.line(slit, 0.5, depth=-0.6)
         else:
             line = spline([(s * (w * 0.55), low + 1), (s * (w * 0.68), 52), (s * (pose.hips + 0.2), 57)], closed=False)
             stitched(canvas, line, spec, 0.22)

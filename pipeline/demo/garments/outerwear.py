@@ -262,7 +262,7 @@ def _close_coat(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) 
             pocket(canvas, spec, stuff, (side * 12, length * 0.56), 13, 14, flap=True)
     else:
         lapels(canvas, pose, stuff, 31, 15.5)
-        rows = [(4.8, y) for y in np.arange(37, 72, 11)]
+        rows = [(4.8, y) for y in (37.0, 48.0, 59.0, 70.0)]
         if style in ("double", "trench"):
             buttons(canvas, [(-5.2, y) for _, y in rows] + rows, 1.1, spec)
         else:

@@ -362,7 +362,7 @@ def draw_sandals(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     flat = replace(stuff, puff=0.4, edge=0.8, folds=0.0, texture=None)
     if style in ("sport", "strappy"):
         _heel_straps(canvas, flat, high, sole, 1.0 if style == "sport" else 0.5)
-    rows = {
+    rows: tuple[tuple[float, float, float], ...] = {
         "slide": ((20.6, 4.6, 1.9), (15.4, 5.6, 1.9)) if spec.size("straps") > 2 else ((18.0, 5.4, 3.6),),
         "sport": ((21.4, 4.2, 1.6), (14.6, 5.8, 1.4)),
         "thong": (),
@@ -410,7 +410,7 @@ def draw_sandals(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
         depth=-0.2,
     )
     if style == "slide":
-        x, rise, _ = rows[-1]
+        x, rise, _ = max(rows)
         emblem(canvas, spec, (x - 0.4, -sole - rise * 0.5), 2.4)
 
 

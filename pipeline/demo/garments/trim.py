@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-
-import cv2
 import numpy as np
 
 from pipeline.demo import marks
+from pipeline.demo.artwork import artwork
 from pipeline.demo.canvas import Canvas, Material
-from pipeline.demo.curves import ellipse, spline
+from pipeline.demo.curves import Line, Point, ellipse, spline
 from pipeline.demo.spec import ProductSpec
 
 METAL = Material((188, 186, 180), folds=0, puff=0.3, edge=0.4, gloss=0.9, grain=0.5)
@@ -32,9 +29,7 @@ def stitched(canvas: Canvas, line: np.ndarray, spec: ProductSpec, width: float =
     canvas.line(line, width, thread(spec), dash=(0.32, 0.2), opacity=0.75)
 
 
-def buttons(
-    canvas: Canvas, at: Sequence[Sequence[float]], radius: float, spec: ProductSpec, metal: bool = False
-) -> None:
+def buttons(canvas: Canvas, at: Line, radius: float, spec: ProductSpec, metal: bool = False) -> None:
     """Round buttons with holes."""
     light = np.asarray(spec.rgb).mean() > 150
     plain = Material(
@@ -55,7 +50,7 @@ def pocket(
     canvas: Canvas,
     spec: ProductSpec,
     stuff: Material,
-    top: Sequence[float],
+    top: Point,
     width: float,
     height: float,
     flap: bool = False,
@@ -91,7 +86,7 @@ def ink_for(spec: ProductSpec) -> tuple[float, float, float]:
     return (244.0, 244.0, 240.0) if ground.mean() < 140 else (28.0, 30.0, 38.0)
 
 
-def emblem(canvas: Canvas, spec: ProductSpec, at: Sequence[float], width: float, always: bool = False) -> None:
+def emblem(canvas: Canvas, spec: ProductSpec, at: Point, width: float, always: bool = False) -> None:
     """The brand's small sign; one product in five carries none."""
     if spec.seed % 5 == 0 and not always:
         return
@@ -102,49 +97,11 @@ def emblem(canvas: Canvas, spec: ProductSpec, at: Sequence[float], width: float,
     )
 
 
-def neck_label(canvas: Canvas, spec: ProductSpec, at: Sequence[float]) -> None:
+def neck_label(canvas: Canvas, spec: ProductSpec, at: Point) -> None:
     """The label sewn into the neck."""
     canvas.decal(marks.label(spec.brand), at, 5.2)
 
 
-def graphic(canvas: Canvas, spec: ProductSpec, at: Sequence[float], width: float) -> None:
+def graphic(canvas: Canvas, spec: ProductSpec, at: Point, width: float) -> None:
     """A printed chest graphic."""
-    canvas.decal(_artwork(spec.seed, spec.brand, spec.rgb, spec.rgb2, spec.rgb3), at, width)
-
-
-@lru_cache(maxsize=64)
-def _artwork(seed: int, brand: str, ground: tuple, second: tuple, third: tuple) -> np.ndarray:
-    """A poster-like picture of a few shapes and the brand's name or a number; uint8 (420, 360, 4)."""
-    rng = np.random.default_rng(seed)
-    picture = np.zeros((420, 360, 4), np.uint8)
-    inks = [np.asarray(c) for c in (second, third, (236, 232, 220), (28, 30, 36), (228, 178, 62), (200, 62, 54))]
-    inks = [c for c in inks if np.abs(c - np.asarray(ground)).sum() > 120]
-    kind = int(rng.integers(0, 4))
-    if kind == 0:
-        for r in range(150, 20, -26):
-            _dab(picture, ellipse((180, 170), r, r), inks[(r // 26) % len(inks)])
-        for y in range(190, 330, 22):
-            _dab(picture, np.array([(0, y), (360, y), (360, y + 8), (0, y + 8)]), None)
-    elif kind == 1:
-        for k in range(int(rng.integers(5, 9))):
-            points = np.stack([rng.uniform(30, 330, 3), rng.uniform(20, 300, 3)], axis=1)
-            _dab(picture, points, inks[k % len(inks)])
-    elif kind == 2:
-        sign = cv2.resize(marks.mark(brand, tuple(inks[0]), False), (300, 300))
-        picture[10:310, 30:330] = sign
-    else:
-        for k in range(7):
-            x, y = rng.uniform(60, 300), rng.uniform(50, 270)
-            for a in np.linspace(0, 6.283, 7)[:-1]:
-                _dab(picture, ellipse((x + 26 * np.cos(a), y + 26 * np.sin(a)), 26, 13, a), inks[k % len(inks)])
-            _dab(picture, ellipse((x, y), 13, 13), inks[(k + 1) % len(inks)])
-    word = marks.mark(brand, tuple(inks[int(rng.integers(len(inks)))]), True)[marks.SIDE + 20 :]
-    high = min(90, round(word.shape[0] * 340 / word.shape[1]))
-    picture[325 : 325 + high, 10:350] = cv2.resize(word, (340, high), interpolation=cv2.INTER_AREA)
-    return picture
-
-
-def _dab(picture: np.ndarray, outline: np.ndarray, ink: np.ndarray | None) -> None:
-    """One printed shape; ink None wipes the print away."""
-    color = (0.0, 0.0, 0.0, 0.0) if ink is None else (*map(float, ink), 255.0)
-    cv2.fillPoly(picture, [np.round(outline * 16).astype(np.int32)], color, cv2.LINE_AA, 4)
+    canvas.decal(artwork(spec.seed, spec.brand, spec.rgb, spec.rgb2, spec.rgb3), at, width)

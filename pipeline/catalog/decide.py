@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.catalog.feed import load_feed
 from pipeline.catalog.listing import photo_batches
 from pipeline.catalog.quarantine import READMITTED, newest_sql
-from pipeline.catalog.workspace import insert
+from pipeline.catalog.workspace import insert, streamed
 from pipeline.settings import Settings
 from pipeline.tables import Warehouse
 
@@ -96,21 +96,18 @@ def _load_photos(
 
 def _load_todo(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, release_id: str, prefix: str) -> None:
     """Fill `todo` (photos not in the ledger), `state` (their quarantine) and `known` (what other rows have of them)."""
-    ours = pc.field("release_id") == release_id
-    keys = under(prefix)
+    ours, keys = pc.field("release_id") == release_id, under(prefix)
     done = warehouse.scan("images", columns=["image_key", "etag"], filter=ours if keys is None else ours & keys)
-    con.register("done", done)
-    con.execute("CREATE TABLE todo AS SELECT * FROM photos ANTI JOIN done USING (image_key, etag)")
-    con.register("events", warehouse.scan("quarantine", columns=_EVENT_COLUMNS, filter=keys))
-    con.execute("CREATE TABLE events_todo AS SELECT events.* FROM events SEMI JOIN todo USING (image_key)")
+    with streamed(con, done=done):
+        con.execute("CREATE TABLE todo AS SELECT * FROM photos ANTI JOIN done USING (image_key, etag)")
+    with streamed(con, events=warehouse.scan("quarantine", columns=_EVENT_COLUMNS, filter=keys)):
+        con.execute("CREATE TABLE events_todo AS SELECT events.* FROM events SEMI JOIN todo USING (image_key)")
     con.execute(f"CREATE TABLE state AS {newest_sql('events_todo')}")
-    con.register("ledger", warehouse.scan("images", columns=["image_key", "etag"], filter=keys))
-    con.execute(
-        "CREATE TABLE known AS SELECT image_key, bool_or(ledger.etag = todo.etag) AS same_etag"
-        " FROM todo JOIN ledger USING (image_key) GROUP BY image_key"
-    )
-    for name in ("done", "events", "ledger"):
-        con.unregister(name)
+    with streamed(con, ledger=warehouse.scan("images", columns=["image_key", "etag"], filter=keys)):
+        con.execute(
+            "CREATE TABLE known AS SELECT image_key, bool_or(ledger.etag = todo.etag) AS same_etag"
+            " FROM todo JOIN ledger USING (image_key) GROUP BY image_key"
+        )
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> Decision:

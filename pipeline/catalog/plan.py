@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pipeline.catalog.batches import Batch
 from pipeline.catalog.decide import decide
 from pipeline.catalog.plan_file import read_plan_file, write_plan_file
-from pipeline.catalog.publish import publish_catalog, publish_feed, record_run
+from pipeline.catalog.publish import publish_catalog, publish_feed
 from pipeline.catalog.workspace import workspace
 from pipeline.errors import InputError
 from pipeline.settings import Settings
 from pipeline.storage import ObjectMissing, open_store
-from pipeline.tables import Warehouse
+from pipeline.tables import Warehouse, runs
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def make_plan(
         write_plan_file(con, warehouse.store, _file(run_id), release_id, settings.enrich.batch_images)
     stored = asdict(plan)
     warehouse.store.put(f"plans/{run_id}/plan.json", json.dumps(stored, indent=1).encode())
-    record_run(warehouse, run_id, release_id, started_at, time.monotonic() - started, stored)
+    runs.record(warehouse, "plan", run_id, stored, release_id=release_id, seconds=time.monotonic() - started)
     return plan
 
 

@@ -1,13 +1,9 @@
-"""What planning writes besides the plan: the tables `catalog` and `feed`, where they have changed, and its own run."""
+"""What planning writes besides the plan: the tables `catalog` and `feed`, where they have changed."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable
 
 import duckdb
 import pyarrow as pa
@@ -15,9 +11,10 @@ import pyarrow.compute as pc
 import tenacity
 
 from pipeline.catalog.decide import under
+from pipeline.catalog.workspace import streamed
 from pipeline.errors import StaleError
 from pipeline.tables import Warehouse
-from pipeline.tables.schema import CATALOG, FEED, RUNS, Table
+from pipeline.tables.schema import CATALOG, FEED, Table
 
 log = logging.getLogger("atelier")
 
@@ -65,28 +62,6 @@ def publish_feed(con: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> bool:
     return True
 
 
-def record_run(
-    warehouse: Warehouse, run_id: str, release_id: str, started_at: datetime, seconds: float, details: Mapping[str, Any]
-) -> None:
-    """Enter the job into the table `runs`."""
-    batch_id = hashlib.sha256(f"{run_id}:plan:0".encode()).hexdigest()[:16]
-    row = {
-        "batch_id": batch_id,
-        "run_id": run_id,
-        "job": "plan",
-        "part": 0,
-        "release_id": release_id,
-        "started_at": started_at,
-        "seconds": seconds,
-        "images": 0,
-        "rejects": 0,
-        "images_per_s": None,
-        "device": None,
-        "details": json.dumps(details),
-    }
-    warehouse.replace_batch("runs", batch_id, pa.Table.from_pylist([row], RUNS.arrow_schema))
-
-
 def _ordered(con: duckdb.DuckDBPyConnection, table: Table, name: str, key: str) -> Iterable[pa.RecordBatch]:
     """Stream a table of the workspace as rows of the declared one, in order of its key."""
     columns = ", ".join(column.name for column in table.columns)
@@ -98,11 +73,8 @@ def _fingerprint(
     con: duckdb.DuckDBPyConnection, table: Table, warehouse: Warehouse, rows: pc.Expression | None
 ) -> tuple[int, ...]:
     """The fingerprint of what is stored."""
-    con.register("stored", warehouse.scan(table.name, filter=rows))
-    try:
+    with streamed(con, stored=warehouse.scan(table.name, filter=rows)):
         return _fingerprint_of(con, table, "stored")
-    finally:
-        con.unregister("stored")
 
 
 def _fingerprint_of(con: duckdb.DuckDBPyConnection, table: Table, name: str) -> tuple[int, ...]:

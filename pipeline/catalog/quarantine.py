@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.catalog.batches import PlannedImage
+from pipeline.catalog.workspace import streamed
 from pipeline.errors import InputError, PhotoError, Reason
 from pipeline.settings import EnrichSettings
 from pipeline.tables import Warehouse
@@ -126,7 +127,7 @@ def check_reason(reason: str) -> str:
 
 def standing(warehouse: Warehouse, *, reason: str | None = None, key: str | None = None) -> pa.Table:
     """Photos in quarantine now, as their newest events, by key: only versions that are in the catalog as last listed
-    and that the release in question has not enriched since.
+    and that were not enriched since.
 
     Args:
         warehouse: where the tables are.
@@ -141,14 +142,17 @@ def standing(warehouse: Warehouse, *, reason: str | None = None, key: str | None
     if not newest.num_rows:
         return newest
     between = _between(newest.column("image_key"))
-    with duckdb.connect() as con:
+    listed = warehouse.scan("catalog", columns=["image_key", "etag"], filter=between)
+    done = warehouse.scan("images", columns=["image_key", "etag", "release_id", "enriched_at"], filter=between)
+    with duckdb.connect() as con, streamed(con, listed=listed, done=done):
         con.execute("SET TimeZone = 'UTC'")
         con.register("newest", newest)
-        con.register("listed", warehouse.scan("catalog", columns=["image_key", "etag"], filter=between))
-        con.execute("CREATE TABLE here AS SELECT newest.* FROM newest SEMI JOIN listed USING (image_key, etag)")
-        done = warehouse.scan("images", columns=["image_key", "etag", "release_id"], filter=between)
-        con.register("done", done)
-        query = "SELECT * FROM here ANTI JOIN done USING (image_key, etag, release_id) ORDER BY image_key, etag"
+        query = """
+            SELECT * FROM (SELECT * FROM newest SEMI JOIN listed USING (image_key, etag)) here
+            ANTI JOIN done ON done.image_key = here.image_key AND done.etag = here.etag
+                AND (done.release_id = here.release_id OR done.enriched_at > here.happened_at)
+            ORDER BY image_key, etag
+        """
         return con.sql(query).to_arrow_table().cast(QUARANTINE.arrow_schema)
 
 

@@ -33,6 +33,7 @@ def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
             "threads": min(THREADS, os.cpu_count() or 1),
             "temp_directory": str(Path(folder) / "spill"),
             "preserve_insertion_order": False,
+            "python_enable_replacements": False,  # a table's name must never fall back to a Python variable
         }
         con = duckdb.connect(str(Path(folder) / "work.duckdb"), config=config)
         try:
@@ -54,3 +55,31 @@ def insert(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.Reco
         con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
         con.unregister("incoming")
     con.commit()
+
+
+@contextmanager
+def streamed(con: duckdb.DuckDBPyConnection, **streams: pa.RecordBatchReader) -> Iterator[None]:
+    """Make each stream readable once as a relation of its name; an error raised by a stream comes out as itself.
+
+    DuckDB would make text of it, and with that of who has to act.
+    """
+    failed: list[Exception] = []
+
+    def guarded(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from stream
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    for name, stream in streams.items():
+        con.register(name, pa.RecordBatchReader.from_batches(stream.schema, guarded(stream)))
+    try:
+        yield
+    except duckdb.Error:
+        if failed:
+            raise failed[0] from None
+        raise
+    finally:
+        for name in streams:
+            con.unregister(name)

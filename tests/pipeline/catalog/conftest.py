@@ -87,7 +87,8 @@ class Shop:
             bad = [(i, PhotoError(rejects[i.image_key], "no")) for i in batch.images if i.image_key in rejects]
             self.reject(bad, batch.batch_id, plan.run_id)
             keys = ({"image_key": image.image_key, "etag": image.etag} for image in good)
-            done = make_rows("images", keys, release_id=self.release_id, batch_id=batch.batch_id)
+            common = {"release_id": self.release_id, "batch_id": batch.batch_id, "enriched_at": datetime.now(UTC)}
+            done = make_rows("images", keys, **common)
             self.warehouse.commit_images(batch.batch_id, self.release_id, done)
 
     def reject(self, bad: list[tuple[PlannedImage, PhotoError]], batch_id: str, run_id: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import PlannedImage
@@ -28,6 +28,7 @@ EVENT = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=25)
 @given(events=st.lists(EVENT, max_size=12, unique_by=lambda e: (e["image_key"], e["etag"], e["batch_id"])))
 def test_newest_event_counts(rows: Any, events: list[dict[str, Any]]) -> None:
     newest: dict[tuple[str, str], dict[str, Any]] = {}
@@ -109,6 +110,14 @@ def test_standing_leaves_out_what_no_longer_matters(sick: Any) -> None:
     assert standing_keys(sick) == ["c.jpg"]
     sick.enrich(plan)
     assert standing_keys(sick) == []
+
+
+def test_photo_that_another_release_could_read_since_is_out(sick: Any) -> None:
+    """And one that this release can't read, although an earlier one could, is in."""
+    sick.release_id = "r2"
+    readmit(sick.warehouse, standing(sick.warehouse, key="b.jpg"), datetime.now(UTC))
+    sick.enrich(sick.plan(), {"d.jpg": Reason.FETCH_FAILED})
+    assert standing_keys(sick) == ["a.jpg", "d.jpg"]
 
 
 def test_readmitted_photos_are_planned_and_count_from_zero(sick: Any) -> None:

@@ -200,7 +200,7 @@ def save_predictions(head: LoadedHead, examples: Examples, plan: Plan, folder: P
         )
 
 
-def test_head(path: Path, data: FeatureSet, split: Split | None) -> dict[str, Any]:
+def judge_head(path: Path, data: FeatureSet, split: Split | None) -> dict[str, Any]:
     """Figures of an existing head on labelled features.
 
     Args:

@@ -160,10 +160,10 @@ def test(
 
     Example: `atelier classify test models/starter/cards/type.toml --features var/features/shop --all`
     """
-    from models.training.classify import test_head
+    from models.training.classify import judge_head
     from models.training.features import join_features, read_features
     from models.training.splits import Split
 
     data = join_features([read_features(folder) for folder in features])
     split = None if everything else Split(split_seed, test=held_out)
-    emit({"card": str(card), **test_head(card, data, split)})
+    emit({"card": str(card), **judge_head(card, data, split)})

@@ -85,7 +85,7 @@ def sheet(width: int, height: int, rng: Rng) -> np.ndarray:
         noise.folds(int(rng.integers(3))), (width, height), (width * 2.4, width * 4.0), rng.uniform(0, 3.1), start
     )
     gx = cv2.Sobel(relief, cv2.CV_32F, 1, 0) * (width / 420)
-    out *= (1 + np.clip(gx * rng.uniform(0.5, 1.5), -0.28, 0.2))[..., None]
+    out *= (1 + np.clip(gx * rng.uniform(0.15, 0.7), -0.2, 0.14))[..., None]
     return out
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.demo.backgrounds import studio
-from pipeline.demo.camera import shoot, street_camera, studio_camera
+from pipeline.demo.camera import street_camera, studio_camera
 from pipeline.demo.canvas import Canvas, Placing
 from pipeline.demo.figure import Person, draw_body, draw_hand, draw_head, random_person
 from pipeline.demo.garments.accessories import draw_sunglasses
 from pipeline.demo.garments.draw import draw
-from pipeline.demo.lighting import ground_shadow, lit, over
+from pipeline.demo.lighting import ground_shadow
 from pipeline.demo.pose import FLOOR, Pose, standing
-from pipeline.demo.scenes import Photo, boxes_of
+from pipeline.demo.scenes import Photo, finish
 from pipeline.demo.spec import ProductSpec, random_spec
 from pipeline.demo.streets import street
 
@@ -97,7 +97,19 @@ def dress_up(main: ProductSpec, gender: str, rng: Rng) -> Outfit:
 
 
 def render_worn(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
-    """The product on a figure: mostly in a street, sometimes before a studio wall as shops do."""
+    """The product on a figure: mostly in a street, sometimes before a studio wall as shops do.
+
+    A photo on which the product can't be seen is taken again, from nearer.
+    """
+    for tries in range(4):
+        photo = _worn(spec, rng, size, near=tries > 0)
+        if any(box.is_main for box in photo.boxes):
+            break
+    return photo
+
+
+def _worn(spec: ProductSpec, rng: Rng, size: tuple[int, int], near: bool) -> Photo:
+    """One try."""
     gender = spec.gender if spec.gender != "Unisex" else ("Women" if rng.random() < 0.5 else "Men")
     pose = standing(gender, rng)
     person = random_person(gender, pose, rng)
@@ -106,32 +118,35 @@ def render_worn(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
     if spec is outfit.shoes:
         shown = (spec, *shown)
     canvas = Canvas(*size, rng, light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.8, -0.4)), 0.85))
-    low, high = _frame(spec, pose, rng)
+    low, high = _frame(spec, pose, rng, near)
     scale = size[1] / (high - low)
     x = size[0] * (0.5 + rng.normal(0, 0.05))
     if spec.type == "Watch" and high - low < 60:
-        x = size[0] / 2 - scale * float(pose.wrist[1, 0])
+        x = size[0] / 2 - scale * float(pose.wrist[_free_arm(pose), 0])
     canvas.place = Placing(scale, (x, -low * scale), rng.normal(0, 0.012))
     _draw_outfit(canvas, person, outfit, shown, rng)
-    in_studio = rng.random() < 0.22
-    if in_studio:
+    if rng.random() < 0.22:
         background, camera = studio(*size, rng), studio_camera(rng)
     else:
         horizon = (FLOOR - rng.uniform(4, 60) - low) / (high - low)
         background, camera = street(*size, float(np.clip(horizon, 0.05, 1.0)), rng), street_camera(rng)
         background = _standing_shadow(background, canvas, low, high, rng)
     background *= ground_shadow(canvas, size[0] * 0.004, size[0] * 0.02, 0.08)[..., None]
-    scene = over(canvas, lit(canvas, rng.uniform(0.2, 0.8)), background)
-    return Photo(shoot(scene, camera, rng), boxes_of(canvas.owner, shown), canvas.owner, shown, camera.quality)
+    return finish(canvas, background, shown, camera, rng, rng.uniform(0.2, 0.8))
 
 
-def _frame(spec: ProductSpec, pose: Pose, rng: Rng) -> tuple[float, float]:
+def _free_arm(pose: Pose) -> int:
+    """The side whose wrist is not behind the body."""
+    return int(np.abs(pose.wrist[:, 0]).argmax())
+
+
+def _frame(spec: ProductSpec, pose: Pose, rng: Rng, near: bool) -> tuple[float, float]:
     """The figure's part in the photo, y in centimeters."""
     choices = FRAMES[spec.group]
-    pick = int(rng.choice(len(choices), p=[odds for _, odds in choices]))
+    pick = len(choices) - 1 if near else int(rng.choice(len(choices), p=[odds for _, odds in choices]))
     low, high = choices[pick][0]
     if spec.type == "Watch" and pick == 1:
-        y = float(pose.wrist[1, 1])
+        y = float(pose.wrist[_free_arm(pose), 1])
         return y - 24, y + 24
     margin = (high - low) * rng.uniform(0.0, 0.1)
     return low - margin * rng.uniform(0, 1), high + margin * rng.uniform(0, 1)
@@ -200,10 +215,11 @@ def _draw_shoes(canvas: Canvas, shoes: ProductSpec, pose: Pose, shown: tuple[Pro
 
 
 def _draw_watch(canvas: Canvas, watch: ProductSpec, pose: Pose, number: int, figure: Placing) -> None:
-    """Around the right wrist, strap across the arm."""
-    along = pose.wrist[1] - pose.elbow[1]
+    """Around the wrist of the arm that hangs, strap across it."""
+    side = _free_arm(pose)
+    along = pose.wrist[side] - pose.elbow[side]
     turn = float(np.arctan2(-along[0], along[1])) + np.pi / 2
-    at = pose.wrist[1] - along / np.hypot(*along) * 0.6
+    at = pose.wrist[side] - along / np.hypot(*along) * 0.6
     canvas.current = number
     canvas.place = replace(figure.moved(float(at[0]), float(at[1]), turn, 0.62), squeeze=1.0)
     draw(canvas, watch, pose)

@@ -62,6 +62,8 @@ def _named(table: str, uri: str, error: Exception) -> AtelierError:
         return TransientError(f"table {table}: no space left at warehouse.uri ({uri}); nothing was committed")
     if any(sign in text for sign in _DENIED):
         return SettingError(f"table {table}: warehouse.uri ({uri}) can't be used: {_words(error)}")
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"table {table} at {uri}: a file of it is missing: {_words(error)}")
     if isinstance(error, OSError):
         return TransientError(f"table {table}: warehouse.uri ({uri}) does not answer: {_words(error)}")
     return InputError(f"table {table} at {uri}: {_words(error)}")

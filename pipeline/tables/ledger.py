@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 
 from pipeline.errors import InputError, StaleError
 from pipeline.tables.delta import DeltaFolder
+from pipeline.tables.faults import translated
 
 _SEEN = ("image_key", "etag", "batch_id")
 
@@ -73,11 +74,11 @@ def overlapping(
     mine = dict(zip(rows.column("image_key").to_pylist(), rows.column("etag").to_pylist(), strict=True))
     wanted = pa.array(list(mine), pa.string())
     scanner = dataset.scanner(columns=list(_SEEN), filter=theirs, batch_readahead=4, fragment_readahead=4)
-    for batch in scanner.to_batches():
-        near = batch.filter(pc.is_in(batch.column("image_key"), value_set=wanted))
-        for image_key, etag in zip(near.column("image_key").to_pylist(), near.column("etag").to_pylist(), strict=True):
-            if mine[image_key] == etag:
-                yield image_key
+    with translated(folder.table.name, folder.uri):
+        for batch in scanner.to_batches():
+            near = batch.filter(pc.is_in(batch.column("image_key"), value_set=wanted))
+            pairs = zip(near.column("image_key").to_pylist(), near.column("etag").to_pylist(), strict=True)
+            yield from (image_key for image_key, etag in pairs if mine[image_key] == etag)
 
 
 def sql_text(value: str) -> str:

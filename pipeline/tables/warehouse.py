@@ -17,6 +17,7 @@ from pipeline.storage import open_store, storage_options
 from pipeline.storage.probe import ensure_conditional_put
 from pipeline.tables import ledger
 from pipeline.tables.delta import DeltaFolder, TableFacts
+from pipeline.tables.faults import translated
 from pipeline.tables.ledger import OverlapError, sql_text
 from pipeline.tables.rows import check_batch, check_batch_id, conform
 from pipeline.tables.schema import TABLES, Table
@@ -41,7 +42,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 class Warehouse:
     """Tables under `<warehouse.uri>/tables`, as declared in `schema`. Threads and processes may share one.
 
-    Opening raises `SettingError` for a URI that can't hold tables. Writes raise it where warehouse.uri can't be written,
+    Opening raises `SettingError` for a URI that can't hold tables. Writes raise it where warehouse.uri can't be used,
     `TransientError` where it is full or does not answer, `StaleError` where other writers won for two minutes, and
     `InputError` where rows do not fit.
     """
@@ -195,10 +196,16 @@ class Warehouse:
                 raise InputError(f"table {table} has no version {version}: it does not exist yet")
             return pa.RecordBatchReader.from_batches(schema, iter(()))
         dataset = _with_all_columns(folder.dataset(delta), folder.table)
-        batches = dataset.scanner(
+        scanner = dataset.scanner(
             columns=schema.names, filter=filter, batch_size=SCAN_BATCH_ROWS, batch_readahead=4, fragment_readahead=4
-        ).to_batches()
-        return pa.RecordBatchReader.from_batches(schema, (_declared(batch, schema) for batch in batches))
+        )
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with translated(table, folder.uri):
+                for batch in scanner.to_batches():
+                    yield _declared(batch, schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _commit(self, attempt: Callable[[], int]) -> int:
         """Run `attempt` again while it loses against other writers, with growing random waits."""

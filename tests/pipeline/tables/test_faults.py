@@ -1,0 +1,93 @@
+"""Storage that is full, forbidden or missing: the error says which setting, and nothing is half-written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import Photo, commit, new_warehouse
+
+from pipeline.errors import InputError, SettingError, TransientError
+from pipeline.tables import connect
+
+ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+from builders import Photo, commit, new_warehouse
+from pipeline.errors import TransientError
+warehouse = new_warehouse(Path(sys.argv[1]))
+commit(warehouse, [Photo("0.jpg")], "first")
+number = 0
+try:
+    while number < 10_000:
+        number += 1
+        commit(warehouse, [Photo(f"{number}-{i}.jpg") for i in range(300)], f"b{number}")
+except TransientError as error:
+    print(error)
+done = {row["batch_id"] for row in warehouse.read("images", columns=["batch_id"]).to_pylist()}
+print(len(done) == number, warehouse.read("images").num_rows == 1 + 300 * (number - 1))
+"""
+
+
+def test_a_full_disk_is_named_and_leaves_whole_batches(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=700k tmpfs {disk}"
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    script = [sys.executable, "-c", ON_A_FULL_DISK, str(disk)]
+    command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", *script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    message, verdict = done.stdout.strip().splitlines()
+    assert "no space left at warehouse.uri" in message
+    assert verdict == "True True"
+
+
+def test_a_file_where_the_warehouse_should_be(tmp_path: Path) -> None:
+    (tmp_path / "warehouse").write_text("not a folder")
+    warehouse = new_warehouse(tmp_path)
+    with pytest.raises(SettingError, match=r"table garments: warehouse\.uri \(.*\) can't be used: .*Not a directory"):
+        commit(warehouse, [Photo("a.jpg")])
+    with pytest.raises(SettingError, match=r"warehouse\.uri"):
+        warehouse.read("images")
+
+
+def test_a_data_file_that_somebody_removed_is_named(tmp_path: Path) -> None:
+    warehouse = new_warehouse(tmp_path)
+    commit(warehouse, [Photo("a.jpg")])
+    for file in (tmp_path / "warehouse/tables/images").rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(InputError, match=r"table images at .*: a file of it is missing: .*part-.*\.parquet"):
+        warehouse.read("images")
+
+
+@pytest.mark.integration
+def test_a_bucket_that_is_not_there(s3_uri: str, tmp_path: Path) -> None:
+    warehouse = new_warehouse(tmp_path, warehouse={"uri": f"{s3_uri}x/warehouse"})
+    with pytest.raises(SettingError, match=r"warehouse\.uri"):
+        warehouse.read("images")
+    with pytest.raises(SettingError, match=r"warehouse\.uri"):
+        commit(warehouse, [Photo("a.jpg")])
+    with pytest.raises(SettingError, match=r"warehouse\.uri"):
+        connect(warehouse)
+
+
+@pytest.mark.integration
+def test_wrong_credentials(s3_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = new_warehouse(tmp_path, warehouse={"uri": f"{s3_uri}/warehouse"})
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(SettingError, match=r"warehouse\.uri"):
+        warehouse.read("images")
+
+
+@pytest.mark.integration
+def test_a_server_that_is_away(s3_uri: str, tmp_path: Path) -> None:
+    gone = {"endpoint_url": "http://127.0.0.1:9", "connect_timeout_s": 0.5}
+    warehouse = new_warehouse(tmp_path, warehouse={"uri": f"{s3_uri}/warehouse"}, s3=gone)
+    with pytest.raises(TransientError, match=r"warehouse\.uri .* does not answer"):
+        warehouse.read("images")

@@ -254,7 +254,7 @@ class Index:
             key, product = record.pop("image_key"), record.pop("product_id")
             kind, garment = record.pop("kind"), record.pop("garment_index")
             attributes = {name: value for name, value in record.items() if value is not None}
-            hits.append(Hit(key, product, float(score), attributes, kind, garment, row))
+            hits.append(Hit(key, product, min(1.0, float(score)), attributes, kind, garment, row))
         return hits
 
 

@@ -33,6 +33,7 @@ MODULES = (
     "tables_commands",
     "index_commands",
     "search_commands",
+    "retrieval_commands",
     "report_command",
     "status_command",
     "settings_command",

@@ -68,3 +68,5 @@ $(DEMO)/catalog/feed.parquet: | .venv/.ready
 .venv/.ready-dev: .venv/.ready requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
 	@touch $@
+
+include models/starter/starter.mk

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.report import statements
 from pipeline.report.asking import Asker
+from pipeline.report.check_section import alert_of, checks_of
 from pipeline.report.content import IndexFacts, Page, Section
 from pipeline.report.index_section import index_facts
 from pipeline.report.label_section import LABELS_SHOWN, heads_of
@@ -37,6 +38,7 @@ EMPTY = {
     "look": "Nothing stands out: there is no photo to show and no conflict.",
     "labels": "No head has answered yet.",
     "index": "There is no search index yet: `atelier index build` makes one.",
+    "checks": "No data check has been run for this run: `atelier check` runs them.",
 }
 """What a section says where it has nothing to show."""
 
@@ -69,11 +71,13 @@ def build_page(sources: Sources) -> Page:
     scope = sources.run_id if enriched["in_this_run"] else None
     gallery, looks = gallery_and_looks(then, sources.thumbnails, scope)
     heads = heads_of(then.rows("labels", "answers of each head", statements.LABELS, labels=LABELS_SHOWN))
-    shown = (coverage.listed, run.jobs, reasons, gallery, looks, heads, index)
+    checks = checks_of(run.jobs)
+    shown = (coverage.listed, run.jobs, reasons, gallery, looks, heads, index, checks)
     return Page(
         run_id=sources.run_id,
         title=f"Run of {moment(run.started_at)}",
         summary=summary(coverage, enriched["in_this_run"]),
+        alert=alert_of(checks),
         made_at=moment(datetime.now(UTC)),
         coverage=coverage,
         headlines=headlines(coverage, enriched, listed, reasons, run, index),
@@ -87,6 +91,7 @@ def build_page(sources: Sources) -> Page:
         looks=looks,
         heads=heads,
         index=index,
+        checks=checks,
         sections=_sections(sources, [bool(content) for content in shown]),
         snapshot=sources.snapshot,
     )

@@ -185,6 +185,17 @@ class IndexFacts:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What one data check found; `state` is passed, warning or blocking, `examples` are offending rows in words."""
+
+    name: str
+    state: str
+    purpose: str
+    rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """What every section has beside its own content: the statements behind it and what is missing."""
 
@@ -199,6 +210,7 @@ class Page:
     run_id: str
     title: str
     summary: str
+    alert: str
     made_at: str
     coverage: Coverage
     headlines: tuple[Headline, ...]
@@ -212,6 +224,7 @@ class Page:
     looks: tuple[Look, ...]
     heads: tuple[Head, ...]
     index: IndexFacts | None
+    checks: tuple[Check, ...]
     sections: dict[str, Section]
     snapshot: int | None
 

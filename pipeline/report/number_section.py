@@ -53,12 +53,10 @@ def headlines(
 ) -> tuple[Headline, ...]:
     photos = enriched["photos"]
     fresh = sum(reason.in_this_run for reason in reasons)
-    out = f"{plural(len(reasons), 'reason')}, {count(fresh)} in this run" if reasons else ""
+    out = f"for {plural(len(reasons), 'reason')}, {count(fresh)} in this run" if reasons else ""
     a_photo = (
         f"{enriched['garments'] / photos:.1f} a photo, {count(enriched['without_garment'])} without" if photos else ""
     )
-    recall = f"recall@10 {index.recall:.3f}" if index and index.recall is not None else "not judged"
-    index_note = f"{recall}, {'live' if index.live else 'not live'}" if index else "none yet"
     return (
         Headline("photos listed", count(coverage.listed)),
         Headline("enriched", count(photos), f"{count(enriched['in_this_run'])} in this run"),
@@ -66,8 +64,16 @@ def headlines(
         Headline("garments", count(enriched["garments"]), a_photo),
         Headline("products", count(listed["products"]), f"{count(enriched['products'])} with an enriched photo"),
         Headline("images/s", f"{run.images_per_s:.1f}" if run.images_per_s else DASH, run.device or ""),
-        Headline(
-            "index", clip(index.version, 24) if index else DASH, index_note, "" if not index or index.live else "warn"
-        ),
+        _index_headline(index),
         Headline("wall time", seconds(run.seconds), plural(len(run.jobs), "job")),
     )
+
+
+def _index_headline(index: IndexFacts | None) -> Headline:
+    """Recall is the number that decides whether an index goes live."""
+    label = "index recall@10"
+    if index is None:
+        return Headline(label, DASH, "no index yet")
+    value = f"{index.recall:.3f}" if index.recall is not None else "not judged"
+    state = "live" if index.live else "not live"
+    return Headline(label, value, f"{clip(index.version, 30)}, {state}", "" if index.live else "warn")

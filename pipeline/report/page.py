@@ -31,9 +31,9 @@ def percent(value: float | None) -> str:
         return DASH
     if 0 < value < 0.001:
         return "<0.1 %"
-    if 0.9 < value < 1:
+    if 0.99 < value < 1:
         return f"{min(100 * value, 99.9):.1f} %"
-    return f"{100 * value:.1f} %" if value < 0.1 and value > 0 else f"{100 * value:.0f} %"
+    return f"{100 * value:.1f} %" if 0 < value < 0.1 else f"{100 * value:.0f} %"
 
 
 def seconds(value: float | None) -> str:

@@ -30,7 +30,7 @@ def time_bars(jobs: Sequence[Row]) -> tuple[Bar, ...]:
         lines.append((clip(job["job"], 40), float(job["wall_seconds"]), False))
         steps = steps_of(job["details"])
         longest = sorted(steps, key=lambda name: -steps[name])[:STEPS_SHOWN]
-        lines += [(clip(name, 40), steps[name], True) for name in steps if name in longest]
+        lines += [(clip(name, 40).replace("_", " "), steps[name], True) for name in steps if name in longest]
     top = max((value for _, value, _ in lines), default=0.0) or 1.0
     return tuple(Bar(label, value / top, seconds(value), indent=indent) for label, value, indent in lines)
 
@@ -55,7 +55,7 @@ def _steps(text: str) -> dict[str, float]:
     return {
         str(name): float(value)
         for name, value in steps.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
     }
 
 

@@ -16,6 +16,7 @@ from pipeline.report.content import (
     Bar,
     Box,
     Card,
+    Check,
     Coverage,
     GarmentLine,
     Head,
@@ -36,7 +37,7 @@ from pipeline.report.swatches import HEX, swatch_class, swatch_style
 from pipeline.report.texts import clip
 
 PIXEL = "data:image/jpeg;base64,/9j/4AAQ"
-SECTIONS = ("numbers", "time", "quarantine", "gallery", "look", "labels", "index")
+SECTIONS = ("numbers", "time", "quarantine", "gallery", "look", "labels", "index", "checks")
 
 
 class Reader(HTMLParser):
@@ -88,6 +89,7 @@ def page(word: str = "word") -> Page:
         run_id=word,
         title=word,
         summary=word,
+        alert=word,
         made_at=word,
         coverage=Coverage(10, 7, 2, 1),
         headlines=(Headline(word, word, word, "warn"),),
@@ -112,6 +114,7 @@ def page(word: str = "word") -> Page:
         looks=(Look(word, word, 3, (card(word),)),),
         heads=(Head("color", word, (Bar(word, 1.0, word, swatch=True),)),),
         index=IndexFacts(word, True, 0.9, word, 0.9, (Bar(word, 0.9, word, mark=0.9),), other),
+        checks=(Check(word, "blocking", word, 3, (word,)), Check(word, "passed", word, 0, ())),
         sections={name: Section((Query(word, word),), "") for name in SECTIONS},
         snapshot=3,
     )
@@ -129,6 +132,7 @@ def empty_page() -> Page:
         looks=(),
         heads=(),
         index=None,
+        checks=(),
         sections={name: Section((), f"nothing for {name}") for name in SECTIONS},
         snapshot=None,
     )
@@ -272,7 +276,15 @@ def test_clipped_text_is_bounded_and_keeps_both_ends(text, length):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0 %"), (0.0004, "<0.1 %"), (0.012, "1.2 %"), (0.5, "50 %"), (0.9999, "99.9 %"), (1.0, "100 %")],
+    [
+        (0.0, "0 %"),
+        (0.0004, "<0.1 %"),
+        (0.012, "1.2 %"),
+        (0.5, "50 %"),
+        (0.926, "93 %"),
+        (0.9999, "99.9 %"),
+        (1.0, "100 %"),
+    ],
 )
 def test_percentages_never_round_to_all_or_nothing(value, text):
     assert percent(value) == text

@@ -197,7 +197,7 @@ def test_the_index_shows_its_shards_whether_it_is_live_and_its_trend(shop):
     text = words(shop.page(first))
     assert f"Version {live} was built by this run and is live. 60 vectors in 2 shards" in text
     assert "footwear 1.000 · 20 vectors full-body 1.000 · 40 vectors" in text
-    assert "recall@10 1.000, live" in text
+    assert f"index recall@10 1.000 {live}, live" in text
     second = shop.night(2, keys[1:])
     late = shop.index(second, 2, live=False, recall=0.5)
     write_report(shop.settings)
@@ -219,6 +219,26 @@ def test_a_broken_pointer_is_said_not_raised(shop, tmp_path, pointer):
     text = words(shop.page(run_id))
     assert "What is live is not known" in text
     assert "60 vectors in 2 shards." in text
+
+
+def test_checks_are_shown_and_a_blocking_one_stands_at_the_top(shop):
+    run_id = shop.night(1, shop.stock(1))
+    found = {"name": "unique_keys", "severity": "blocking", "purpose": "keys are unique", "rows": 2}
+    results = [
+        {"name": "vectors", "severity": "blocking", "purpose": "whole", "rows": 0, "examples": []},
+        {"name": "known", "severity": "warning", "purpose": "in the feed", "rows": 7, "examples": ["odd"]},
+        {**found, "examples": [{"image_key": "<b>a</b>", "n": 2}] * 9},
+        "odd",
+    ]
+    shop.job(run_id, "check", shop.first_night + timedelta(days=1, seconds=30), 0.5, details={"results": results})
+    write_report(shop.settings)
+    text = words(shop.page(run_id))
+    assert "1 blocking check found rows: unique_keys. Nothing is published until that is mended." in text
+    assert "1 of 3 passed" in text
+    part = text[text.index("Data checks 1 of 3") :]
+    assert part.index("unique_keys 2 rows") < part.index("known 7 rows") < part.index("vectors whole")
+    assert part.count("image_key: <b>a</b>, n: 2") == 3
+    assert "<b>a</b>" not in shop.page(run_id)
 
 
 def test_many_rows_give_a_bounded_page(shop):

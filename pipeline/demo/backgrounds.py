@@ -134,3 +134,22 @@ def surface(width: int, height: int, rng: Rng) -> np.ndarray:
     """A home's floor, bed or table, lit unevenly."""
     out = _SURFACES[int(rng.integers(len(_SURFACES)))](width, height, rng)
     return np.clip(out, 4, 250)
+
+
+def wall(width: int, height: int, rng: Rng) -> np.ndarray:
+    """A painted wall, a door with panels or a wooden wardrobe: where people hang clothes to photograph them."""
+    if rng.random() < 0.3:
+        return np.clip(wood(width, height, rng), 4, 250)
+    base = np.array(
+        [(226, 222, 214), (206, 200, 190), (232, 226, 206), (190, 198, 206), (170, 164, 158)][int(rng.integers(5))],
+        float,
+    )
+    out = _mottled(width, height, base, rng, 2.5, 1.2)
+    if rng.random() < 0.45:
+        for x in rng.uniform(0.08, 0.92, 2) * width:
+            edge = np.abs(np.arange(width, dtype=np.float32) - np.float32(x))
+            out *= (1 - 0.3 * np.exp(-edge / (0.012 * width)))[None, :, None]
+    if rng.random() < 0.25:
+        y = round(height * rng.uniform(0.86, 0.97))
+        out[y:] = out[y:] * 0.82
+    return np.clip(out, 4, 250)

@@ -45,14 +45,14 @@ def phone_camera(rng: np.random.Generator) -> Camera:
     warm = rng.normal(0.02, 0.05)
     balance = (1 + warm, 1.0 + rng.normal(0, 0.015), 1 - warm)
     blur = float(rng.choice([0.0, 0.4, 0.7, 1.1], p=[0.35, 0.35, 0.2, 0.1]))
-    uneven = (rng.normal(0, 0.16), rng.normal(0, 0.16))
+    uneven = (rng.normal(0, 0.1), rng.normal(0, 0.1))
     return Camera(
-        rng.uniform(0.74, 1.16),
+        rng.uniform(0.86, 1.2),
         balance,
         rng.uniform(0.88, 1.08),
         blur,
-        rng.uniform(1, 5.5),
-        rng.uniform(0, 0.3),
+        rng.uniform(0.5, 3.8),
+        rng.uniform(0, 0.2),
         uneven,
         int(rng.integers(55, 93)),
     )

@@ -108,7 +108,10 @@ class Placing:
 
 @dataclass
 class Canvas:
-    """Layers of one photo being painted; `objects` counts the things that get truth boxes (0 is nobody's)."""
+    """Layers of one photo being painted. `current` is the object that new pieces belong to, 0 is nobody's.
+
+    `crumple` scales all folds, `form` how round things are as a whole (a body inside, or just flat on the floor).
+    """
 
     width: int
     height: int
@@ -117,6 +120,7 @@ class Canvas:
     place: Placing = field(default_factory=lambda: Placing(1.0, (0.0, 0.0)))
     current: int = 0
     crumple: float = 1.0
+    form: float = 0.5
 
     def __post_init__(self) -> None:
         shape = (self.height, self.width)
@@ -134,7 +138,7 @@ class Canvas:
         return self.place.scale
 
     def piece(
-        self, outline: np.ndarray, stuff: Material, axis: float = 0.0, lift: float = 0.3, shadow: float = 0.38
+        self, outline: np.ndarray, stuff: Material, axis: float = 0.0, lift: float = 0.3, shadow: float = 0.3
     ) -> None:
         """Lay a closed outline (n, 2) cm of `stuff` on top. `axis`: direction of the cloth, radians from vertical."""
         cut = self._mask(outline)
@@ -149,7 +153,7 @@ class Canvas:
         tilt = (self.place.angle + axis) if not self.place.flip else self.place.angle - axis
         rise += self._creases(mask.shape, stuff, tilt, corner)
         color = self._color(mask.shape, stuff, tilt, corner, rise)
-        color *= (1 - 0.16 * np.exp(inside * (-1 / max(0.22 * stuff.edge * self.scale, 0.7))))[..., None]
+        color *= (1 - 0.11 * np.exp(inside * (-1 / max(0.22 * stuff.edge * self.scale, 0.7))))[..., None]
         base = float(self.relief[window][mask > 0].mean() if mask.any() else 0) * 0.5 + lift * self.scale
         self._blend(window, cover, color, rise + base, stuff.gloss)
         self._claim(window, mask)
@@ -186,7 +190,7 @@ class Canvas:
         if depth:
             self.relief[window] += cover * (depth * self.scale)
             if depth < 0:
-                self.rgb[window] *= (1 - 0.22 * cover)[..., None]
+                self.rgb[window] *= (1 - 0.15 * cover)[..., None]
 
     def patch(self, outline: np.ndarray, rgb: Point, opacity: float = 1.0, gloss: float | None = None) -> None:
         """Print a flat color inside a closed outline onto what lies there; relief and folds stay."""
@@ -289,8 +293,19 @@ class Canvas:
         radius = max(stuff.edge * self.scale, 1.0)
         t = np.minimum(inside / radius, 1)
         rise = np.sqrt(np.maximum(1 - (1 - t) ** 2, 0)) * (stuff.puff * self.scale)
-        soft = max(0.12 * radius, 0.6)
-        return cv2.GaussianBlur(rise, (0, 0), soft), inside
+        rise = cv2.GaussianBlur(rise, (0, 0), max(0.12 * radius, 0.6))
+        if self.form and stuff.edge >= 2:
+            rise += self._body(inside, stuff.edge * 4.5 * self.scale)
+        return rise, inside
+
+    def _body(self, inside: np.ndarray, radius: float) -> np.ndarray:
+        """The broad roundness of what fills the cloth; worked out at a quarter of the resolution."""
+        h, w = inside.shape
+        small = cv2.resize(inside, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
+        t = np.minimum(small / radius, 1)
+        dome = t * (2 - t) * np.float32(self.form * radius * 0.42)
+        dome = cv2.GaussianBlur(dome, (0, 0), max(radius * 0.045, 0.8))
+        return cv2.resize(dome, (w, h), interpolation=cv2.INTER_LINEAR)
 
     def _creases(self, shape: tuple[int, ...], stuff: Material, tilt: float, corner: np.ndarray) -> np.ndarray:
         """Folds, knitted ribs and weave as height in pixels; fixed to the canvas, so that neighbors agree."""

@@ -38,12 +38,12 @@ def _tshirt(gender: str, rng: Draw) -> Cut:
 
 def _shirt(gender: str, rng: Draw) -> Cut:
     return {
-        "neck": "collar",
+        "neck": "open" if rng.random() < 0.6 else "collar",
         "sleeve": float(rng.choice([0.4, 0.97, 0.97, 0.97])),
         "length": rng.uniform(68, 78),
         "ease": rng.uniform(0, 3),
         "pocket": float(rng.integers(0, 3)),
-        "tail": rng.uniform(2, 7),
+        "tail": rng.uniform(3, 9),
         "contrast": float(rng.random() < 0.12),
         "rolled": float(rng.random() < 0.2),
     }
@@ -75,7 +75,7 @@ def _hoodie(gender: str, rng: Draw) -> Cut:
 
 
 def _jacket(gender: str, rng: Draw) -> Cut:
-    style = _pick(rng, "bomber", "puffer", "biker", "denim", "blazer", "track")
+    style = _pick(rng, "bomber", "puffer", "puffer", "biker", "denim", "blazer", "track")
     length = {"blazer": 74.0, "biker": 58.0, "bomber": 63.0, "denim": 60.0}.get(style, 66.0)
     return {
         "neck": style,
@@ -172,8 +172,8 @@ def _jeans(gender: str, rng: Draw) -> Cut:
     return {
         "style": fit,
         "hem": {"skinny": 7.5, "straight": 10.0, "bootcut": 11.6, "wide": 14.5}[fit] * rng.uniform(0.95, 1.06),
-        "knee": {"skinny": 9.2, "straight": 11.2, "bootcut": 10.4, "wide": 13.5}[fit],
-        "length": rng.uniform(132, 141),
+        "knee": {"skinny": 9.2, "straight": 10.7, "bootcut": 10.4, "wide": 13.5}[fit],
+        "length": rng.uniform(135, 142),
         "turn_up": float(rng.random() < 0.2),
         "fade": rng.uniform(0.2, 1.0),
         "holes": float(rng.random() < 0.2),
@@ -184,10 +184,10 @@ def _trousers(gender: str, rng: Draw) -> Cut:
     fit = _pick(rng, "chino", "tailored", "jogger", "wide", "cargo")
     return {
         "style": fit,
-        "hem": {"chino": 9.5, "tailored": 10.0, "jogger": 8.0, "wide": 17.0, "cargo": 11.5}[fit]
+        "hem": {"chino": 8.9, "tailored": 10.0, "jogger": 8.0, "wide": 17.0, "cargo": 11.5}[fit]
         * rng.uniform(0.95, 1.06),
-        "knee": {"chino": 11.0, "tailored": 11.3, "jogger": 12.3, "wide": 15.0, "cargo": 13.0}[fit],
-        "length": rng.uniform(128, 140),
+        "knee": {"chino": 10.4, "tailored": 10.8, "jogger": 12.3, "wide": 15.0, "cargo": 13.0}[fit],
+        "length": rng.uniform(134, 142),
         "turn_up": float(fit == "chino" and rng.random() < 0.3),
         "side": float(fit == "jogger" and rng.random() < 0.6),
     }

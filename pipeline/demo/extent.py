@@ -8,9 +8,6 @@ import numpy as np
 
 from pipeline.demo.canvas import Canvas, Material
 from pipeline.demo.curves import Point
-from pipeline.demo.garments.draw import paint
-from pipeline.demo.pose import Pose
-from pipeline.demo.spec import ProductSpec
 
 
 class Extent(Canvas):
@@ -22,9 +19,10 @@ class Extent(Canvas):
         self.high = np.full(2, -np.inf)
 
     def piece(
-        self, outline: np.ndarray, stuff: Material, axis: float = 0.0, lift: float = 0.3, shadow: float = 0.38
+        self, outline: np.ndarray, stuff: Material, axis: float = 0.0, lift: float = 0.3, shadow: float = 0.3
     ) -> None:
         """Remember the bounds."""
+        outline = self.place(outline)
         self.low = np.minimum(self.low, outline.min(0))
         self.high = np.maximum(self.high, outline.max(0))
 
@@ -39,10 +37,3 @@ class Extent(Canvas):
 
     def crease(self, *where: Any) -> None:
         """Creases lie on pieces."""
-
-
-def bounds(spec: ProductSpec, pose: Pose) -> tuple[float, float, float, float]:
-    """(x1, y1, x2, y2) of the product in its own centimeters."""
-    extent = Extent(np.random.default_rng(spec.seed))
-    paint(extent, spec, pose, Material(spec.rgb))
-    return float(extent.low[0]), float(extent.low[1]), float(extent.high[0]), float(extent.high[1])

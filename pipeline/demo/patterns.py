@@ -63,16 +63,23 @@ def _stripes(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.ra
 
 
 def _checks(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.random.Generator) -> np.ndarray:
-    step = max(6, round(2 * scale * rng.choice([1.6, 3.5, 6.0, 9.0]) * size))
-    weave = np.zeros((step, 2), np.float32)
-    band = rng.choice([0.35, 0.5])
-    weave[: round(step * band), 0] = 1
-    if step * 0.06 >= 1:
-        for at in rng.uniform(band, 0.95, 2):
-            weave[round(step * at) : round(step * (at + 0.06)), 1] = 1
-    one, two = weave[:, 0], weave[:, 1]
+    """Gingham, tartan or windowpane: the same bands in warp and weft."""
+    kind = rng.choice(["gingham", "tartan", "tartan", "windowpane"])
+    period = {"gingham": rng.uniform(1.4, 4.0), "tartan": rng.uniform(7, 14), "windowpane": rng.uniform(4, 8)}[kind]
+    step = max(6, round(2 * scale * period * size))
+    place = np.arange(step) / step
+    if kind == "gingham":
+        broad, fine = place < 0.5, np.zeros(step, bool)
+    elif kind == "tartan":
+        first, gap = rng.uniform(0.2, 0.36), rng.uniform(0.08, 0.14)
+        broad = (place < first) | ((place > first + gap) & (place < first + 2 * gap))
+        thin = max(0.025, 1.2 / step)
+        fine = np.abs(place[:, None] - rng.uniform(first + 2 * gap + 0.05, 0.97, 3)).min(1) < thin
+    else:
+        broad, fine = np.abs(place - 0.5) < max(0.03, 1.2 / step), np.zeros(step, bool)
+    one, two = broad.astype(np.float32), fine.astype(np.float32)
     figure = (one[:, None] + one[None]) / 2
-    accent = np.maximum(two[:, None], two[None]) * 0.75
+    accent = (two[:, None] + two[None]) * 0.45
     base, second, third = (np.asarray(c, np.float32) for c in colors)
     tile = base + (second - base) * figure[..., None]
     tile += (third - tile) * accent[..., None]

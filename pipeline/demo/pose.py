@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-UPPER_ARM, FOREARM = 29.0, 27.0
+UPPER_ARM, FOREARM = 30.5, 28.0
 FLOOR = 146.0
 """Where the soles of a standing figure are."""
 
@@ -40,13 +40,21 @@ class Pose:
 def laid_flat(gender: str, sleeves: float, rng: np.random.Generator) -> Pose:
     """Arms and legs spread as on a flat-lay or ghost mannequin; `sleeves` 0 none to 1 to the wrist."""
     woman = gender == "Women"
-    chest, waist, hips = (22.5, 19.5, 23.5) if woman else (26.0, 24.5, 25.5)
+    chest, waist, hips = (22.5, 20.4, 23.5) if woman else (26.0, 24.5, 25.5)
     chest, waist, hips = (v * rng.uniform(0.95, 1.06) for v in (chest, waist, hips))
     width = (18.5 if woman else 22.0) * rng.uniform(0.96, 1.04)
     spread = np.radians(rng.uniform(28, 58) if sleeves < 0.7 else rng.uniform(8, 34))
     bend = np.radians(rng.uniform(-4, 10))
     tilt = rng.normal(0, 0.05)
     return _joints((width, chest, waist, hips), (spread + tilt, spread - tilt), (bend, bend), rng.uniform(1, 5), False)
+
+
+def hung(gender: str, rng: np.random.Generator) -> Pose:
+    """As on a hanger: sleeves hang down."""
+    flat = laid_flat(gender, 0.0, rng)
+    spread = tuple(np.radians(rng.uniform(7, 15, 2)))
+    trunk = (float(flat.shoulder[1, 0]), flat.chest, flat.waist, flat.hips)
+    return _joints(trunk, spread, (0.0, 0.0), rng.uniform(1, 5), False)
 
 
 def standing(gender: str, rng: np.random.Generator) -> Pose:
@@ -74,13 +82,14 @@ def _joints(
     """Joints from the arms' angles from vertical, the elbows' bends and the feet's spread in centimeters."""
     width, chest, waist, hips = trunk
     sides = (-1, 1)
+    longer = 1.0 if worn else 1.08  # sleeves have some play over the wrist
     shoulder = np.array([(s * width, 4.0) for s in sides])
     elbow, wrist = np.empty((2, 2)), np.empty((2, 2))
     for i, s in enumerate(sides):
         a = spread[i]
-        elbow[i] = shoulder[i] + UPPER_ARM * np.array([s * np.sin(a), np.cos(a)])
+        elbow[i] = shoulder[i] + longer * UPPER_ARM * np.array([s * np.sin(a), np.cos(a)])
         b = a + bend[i]
-        wrist[i] = elbow[i] + FOREARM * np.array([s * np.sin(b), np.cos(b)])
+        wrist[i] = elbow[i] + longer * FOREARM * np.array([s * np.sin(b), np.cos(b)])
     hip = np.array([(s * hips * 0.52, 62.0) for s in sides])
     foot = hips * 0.5 + legs
     knee = np.array([(s * (hips * 0.5 + legs * 0.5) + sway, 100.0) for s in sides])

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.backgrounds import studio, surface
+from pipeline.demo.backgrounds import studio, surface, wall
 from pipeline.demo.camera import Camera, phone_camera, shoot, studio_camera
-from pipeline.demo.canvas import Canvas, Placing
-from pipeline.demo.extent import bounds
-from pipeline.demo.garments.draw import FREE, draw
+from pipeline.demo.canvas import Canvas
+from pipeline.demo.garments.draw import FREE
+from pipeline.demo.layout import HANGABLE, Layout, flatlay_layout, hanger_layout, lay, packshot_layout
 from pipeline.demo.lighting import ground_shadow, lit, over
-from pipeline.demo.pose import laid_flat
 from pipeline.demo.spec import ProductSpec
 
 Rng = np.random.Generator
@@ -72,7 +71,7 @@ def render_photo(spec: ProductSpec, scene: str, rng: Rng, size: tuple[int, int] 
 def cutout(spec: ProductSpec, rng: Rng, size: tuple[int, int] = (480, 640), turn: float = 0.0) -> np.ndarray:
     """The product alone, lit, on transparent ground: uint8 (height, width, 4) RGBA, turned by `turn` radians."""
     canvas = Canvas(*size, rng, light=_light(rng))
-    _lay(canvas, spec, rng, 0.96, turn, 0.0)
+    lay(canvas, spec, Layout(0.96, turn), rng)
     picture = np.empty((size[1], size[0], 4), np.uint8)
     picture[..., :3] = np.clip(lit(canvas, 0.6), 0, 255)
     picture[..., 3] = np.clip(canvas.alpha * 255, 0, 255)
@@ -84,83 +83,12 @@ def _light(rng: Rng) -> tuple[float, float, float]:
     return float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.8, -0.3)), float(rng.uniform(0.7, 1.1))
 
 
-def _bend(rng: Rng, amount: float) -> tuple[tuple[float, float, float, float], ...]:
-    """Slow waves that deform an outline by about `amount` centimeters."""
-    waves = []
-    for _ in range(4):
-        length = rng.uniform(35, 90)
-        angle = rng.uniform(0, 6.28)
-        waves.append(
-            (
-                amount * rng.uniform(0.3, 1.0),
-                np.cos(angle) * 6.28 / length,
-                np.sin(angle) * 6.28 / length,
-                rng.uniform(0, 6.28),
-            )
-        )
-    return tuple(waves)
-
-
-def _lay(canvas: Canvas, spec: ProductSpec, rng: Rng, fill: float, turn: float, tilt: float) -> None:
-    """Draw a product so that it fills the share `fill` of the canvas, turned; `tilt` adds perspective."""
-    pose = laid_flat(spec.gender, float(spec.cut.get("sleeve", 0.0)), rng)
-    x1, y1, x2, y2 = bounds(spec, pose)
-    pair = spec.group == "footwear" and rng.random() < 0.5
-    room_x, room_y = x2 - x1, y2 - y1
-    if pair:
-        room_x, room_y = room_x * 1.16, room_y + 9
-    flip = bool(rng.random() < 0.5)
-    c, s = abs(np.cos(turn)), abs(np.sin(turn))
-    wide, high = room_x * c + room_y * s, room_x * s + room_y * c
-    scale = fill * min(canvas.width / wide, canvas.height / high)
-    slack = np.array([canvas.width - wide * scale, canvas.height - high * scale]) * 0.5
-    at = np.array([canvas.width, canvas.height]) / 2 + slack * np.clip(rng.normal(0, 0.28, 2), -0.8, 0.8)
-    middle = np.array([(x1 + x2) / 2 * (-1 if flip else 1), (y1 + y2) / 2])
-    if pair:
-        middle += ((-1 if flip else 1) * (x2 - x1) * 0.08, -4.5)
-    rotate = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    origin = at - middle @ rotate * scale
-    large = max(room_x, room_y)
-    amount = 0.011 * large if spec.type not in FREE else 0.004 * large
-    canvas.place = Placing(
-        scale,
-        (float(origin[0]), float(origin[1])),
-        turn,
-        flip,
-        1.0,
-        _bend(rng, amount),
-        _perspective(canvas, tilt, rng),
-    )
-    canvas.current = 1
-    if pair:
-        front = canvas.place
-        canvas.place = front.moved((x2 - x1) * 0.16, -9.0, rng.normal(0, 0.03), 0.97, squeeze=1.0)
-        canvas.place = Placing(scale * 0.97, canvas.place.origin, turn, flip)
-        draw(canvas, spec, pose)
-        canvas.place = front
-    draw(canvas, spec, pose)
-
-
-def _perspective(canvas: Canvas, tilt: float, rng: Rng) -> tuple[tuple[float, float, float], ...] | None:
-    """A mild homography about the middle of the photo."""
-    if tilt == 0:
-        return None
-    a, b = rng.normal(0, tilt, 2) / max(canvas.width, canvas.height)
-    x, y = canvas.width / 2, canvas.height / 2
-    there = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
-    bent = np.array([[1, 0, 0], [0, 1, 0], [a, b, 1]])
-    back = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    rows = (there @ bent @ back).tolist()
-    return tuple((a, b, c) for a, b, c in rows)
-
-
 def _packshot(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
     """The product alone on white."""
-    canvas = Canvas(*size, rng, light=_light(rng))
-    turn = rng.normal(0, 0.02) if spec.type not in ("Sunglasses",) else rng.normal(0, 0.06)
-    _lay(canvas, spec, rng, rng.uniform(0.74, 0.95), turn, 0.0)
+    canvas = Canvas(*size, rng, light=_light(rng), crumple=rng.uniform(0.55, 1.0), form=rng.uniform(0.5, 1.1))
+    lay(canvas, spec, packshot_layout(spec, rng), rng)
     background = studio(*size, rng)
-    standing = spec.type in ("Sneakers", "Heels", "Boots", "Sandals", "Handbag", "Backpack", "Cap", "Hat", "Sunglasses")
+    standing = spec.group in ("footwear", "bag", "headwear") or spec.type == "Sunglasses"
     if standing or rng.random() < 0.5:
         reach = size[0] * rng.uniform(0.005, 0.02)
         strength = rng.uniform(0.1, 0.3) if standing else rng.uniform(0.03, 0.16)
@@ -169,14 +97,14 @@ def _packshot(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
 
 
 def _flatlay(spec: ProductSpec, rng: Rng, size: tuple[int, int]) -> Photo:
-    """The product lying on a surface at home, taken with a phone."""
-    canvas = Canvas(*size, rng, light=_light(rng))
-    turn = rng.normal(0, 0.16) + (float(rng.choice([-1, 1])) * np.pi / 2 if rng.random() < 0.06 else 0.0)
-    _lay(canvas, spec, rng, rng.uniform(0.62, 0.93), turn, 0.12)
-    background = surface(*size, rng)
-    reach = size[0] * rng.uniform(0.006, 0.02)
-    shadow = ground_shadow(canvas, reach, size[0] * rng.uniform(0.008, 0.022), rng.uniform(0.3, 0.6))
-    background *= shadow[..., None]
+    """The product at home, taken with a phone: lying on a surface, or on a hanger before a wall."""
+    canvas = Canvas(*size, rng, light=_light(rng), crumple=rng.uniform(0.8, 1.4), form=rng.uniform(0.1, 0.5))
+    hanging = spec.type in HANGABLE and rng.random() < 0.25
+    lay(canvas, spec, hanger_layout(rng) if hanging else flatlay_layout(spec, rng), rng)
+    background = wall(*size, rng) if hanging else surface(*size, rng)
+    thick = (2.4 if spec.type in FREE or hanging else 1.0) * canvas.scale
+    light = ground_shadow(canvas, thick * rng.uniform(0.4, 1.2), thick * rng.uniform(0.4, 1.0), rng.uniform(0.25, 0.55))
+    background *= light[..., None]
     return finish(canvas, background, (spec,), phone_camera(rng), rng, rng.uniform(0.2, 0.9))
 
 

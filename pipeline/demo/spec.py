@@ -56,15 +56,15 @@ CLOTHS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 STUFFS: Final[dict[str, dict[str, float]]] = {
-    "cotton": {"folds": 0.42, "wave": 20, "grain": 1.8},
-    "linen": {"folds": 0.55, "wave": 15, "grain": 4.5},
-    "viscose": {"folds": 0.5, "wave": 24, "grain": 1.2, "gloss": 0.05},
-    "silk": {"folds": 0.55, "wave": 26, "grain": 0.6, "gloss": 0.3},
+    "cotton": {"folds": 0.42, "wave": 22, "grain": 1.6, "puff": 0.7, "edge": 2.6},
+    "linen": {"folds": 0.55, "wave": 16, "grain": 3.5, "puff": 0.7, "edge": 2.4},
+    "viscose": {"folds": 0.5, "wave": 24, "grain": 1.0, "gloss": 0.05, "puff": 0.6, "edge": 2.4},
+    "silk": {"folds": 0.55, "wave": 26, "grain": 0.5, "gloss": 0.3, "puff": 0.6, "edge": 2.4},
     "wool": {"folds": 0.42, "wave": 30, "grain": 4.5, "puff": 1.6},
     "knit": {"folds": 0.4, "wave": 28, "grain": 4.0, "rib": 0.035, "rib_step": 0.75, "puff": 1.6},
     "fleece": {"folds": 0.65, "wave": 27, "grain": 2.6, "puff": 2.0},
-    "denim": {"folds": 0.45, "wave": 18, "grain": 3.5, "worn_out": 7.0},
-    "nylon": {"folds": 0.5, "wave": 15, "grain": 1.2, "gloss": 0.22},
+    "denim": {"folds": 0.45, "wave": 18, "grain": 3.5, "worn_out": 8.0, "puff": 0.9, "edge": 2.8},
+    "nylon": {"folds": 0.5, "wave": 15, "grain": 1.0, "gloss": 0.22, "puff": 1.0, "edge": 3.0},
     "leather": {"folds": 0.12, "wave": 9, "grain": 1.8, "gloss": 0.5, "edge": 3.0},
     "suede": {"folds": 0.1, "wave": 9, "grain": 5.0, "edge": 3.0},
     "patent": {"folds": 0.05, "wave": 12, "grain": 0.3, "gloss": 1.0, "edge": 3.0},

@@ -117,7 +117,12 @@ def _worn(spec: ProductSpec, rng: Rng, size: tuple[int, int], near: bool) -> Pho
     shown = (spec, *(p for p in outfit.pieces() if p is not spec))
     if spec is outfit.shoes:
         shown = (spec, *shown)
-    canvas = Canvas(*size, rng, light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.8, -0.4)), 0.85))
+    canvas = Canvas(
+        *size,
+        rng,
+        light=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.8, -0.4)), 0.85),
+        form=rng.uniform(0.7, 1.2),
+    )
     low, high = _frame(spec, pose, rng, near)
     scale = size[1] / (high - low)
     x = size[0] * (0.5 + rng.normal(0, 0.05))

@@ -27,20 +27,31 @@ def leg(pose: Pose, side: int, spec: ProductSpec, hem: float, bottom: float) -> 
     hem, knee = hem * tight, spec.size("knee") * tight
     waist, hips = pose.band + 0.8, pose.hips + (1.2 if pose.worn else -0.5)
 
+    def center(y: float) -> float:
+        """The leg's middle; legs laid flat spread so far that a gap opens between them."""
+        usual = leg_center(pose, side, y) * s
+        gap = max(0.0, half(y) + 0.9 - usual) * np.clip((y - 58) / (bottom - 58), 0, 1)
+        return s * (usual + (0.0 if pose.worn else gap))
+
     def half(y: float) -> float:
         thigh = hips * 0.545
         return float(np.interp(y, (76, 103, max(bottom, 104)), (thigh, knee, hem)))
 
     levels = [y for y in (84.0, 95.0, 106.0, 118.0, 128.0) if y < bottom - 4]
-    outer = [(s * waist, TOP, 1), (s * (waist + hips) * 0.52, 50), (s * hips, 61), (s * (hips * 0.99), 70)]
-    outer += [(leg_center(pose, side, y) + s * half(y), y) for y in levels]
-    middle = leg_center(pose, side, bottom)
+    outer = [
+        (s * waist, TOP, 1),
+        (s * (waist + hips) * 0.52, 50),
+        (s * (hips + abs(center(61)) - abs(leg_center(pose, side, 61))), 61),
+        (s * (hips * 0.99 + abs(center(70)) - abs(leg_center(pose, side, 70))), 70),
+    ]
+    outer += [(center(y) + s * half(y), y) for y in levels]
+    middle = center(bottom)
     ends = [
         (middle + s * half(bottom), bottom, 1),
         (middle, bottom + 0.9),
         (middle - s * half(bottom), bottom - 0.4, 1),
     ]
-    inner = [(leg_center(pose, side, y) - s * half(y), y) for y in reversed(levels)]
+    inner = [(center(y) - s * half(y), y) for y in reversed(levels)]
     inner = [(x if x * s > 0.35 else s * 0.35, y) for x, y in inner]
     return spline([*outer, *ends, *inner, (s * 0.9, CROTCH + 1.5), (s * -0.6, CROTCH - 2, 1), (s * -0.6, TOP + 1.4, 1)])
 

@@ -10,7 +10,7 @@ from pipeline.demo.garments.trim import buttons, emblem, graphic, neck_label, po
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
 
-NECK = {"round": (8.2, 8.5), "v": (8.0, 17.0), "scoop": (10.5, 13.5), "polo": (7.6, 7.0), "collar": (7.6, 6.0),
+NECK = {"round": (8.2, 8.5), "v": (8.0, 17.0), "scoop": (10.5, 13.5), "polo": (7.6, 7.0), "collar": (7.6, 6.0), "open": (7.4, 15.0),
         "turtle": (7.4, 3.0), "hood": (8.6, 9.0), "boat": (13.0, 5.0), "lapel": (8.2, 30.0), "strap": (9.0, 20.0),
         "bomber": (8.0, 5.0), "puffer": (8.4, 4.0), "biker": (8.2, 22.0), "denim": (8.0, 6.0), "blazer": (8.2, 34.0),
         "track": (8.0, 4.0), "parka": (8.4, 5.0)}  # fmt: skip
@@ -37,7 +37,7 @@ def trunk(pose: Pose, spec: ProductSpec, length: float, hem_curve: float = 1.0) 
     if length > 62:
         half.append((pose.half_width(60) + ease + float(flare) * 0.15, 58))
     half += [(hem, length, 1), (hem * 0.5, length + hem_curve * 0.9)]
-    if spec.word("neck") in ("v", "lapel", "blazer", "biker"):
+    if spec.word("neck") in ("v", "open", "lapel", "blazer", "biker"):
         neckline = [(0, depth, 1), (nw * 0.55, depth * 0.5), (nw, -0.6, 1)]
     elif spec.word("neck") == "strap":
         neckline = [(0, 15.0), (6.0, 13.5), (10.5, 9.0, 1)]
@@ -64,7 +64,7 @@ def sleeve(pose: Pose, side: int, spec: ProductSpec, cuff: float, reach: float) 
     line = part_of(path, 0.0, min(1.0, reach), 16)
     t = np.linspace(0, reach, 16)
     tight = 0.88 if pose.worn else 1.0
-    half = np.interp(t, (0, 0.25, 0.52, 1.0), (9.0, 7.9 * tight, (cuff * 0.6 + 3.1) * tight, cuff * tight))
+    half = np.interp(t, (0, 0.25, 0.52, 1.0), (9.0, 7.4 * tight, (cuff * 0.6 + 2.8) * tight, cuff * tight))
     half = np.maximum(half, cuff * tight)
     share = np.clip(t / 0.3, 0, 1)[:, None] ** 0.8
     aside = normals(line) * half[:, None] * s
@@ -90,7 +90,12 @@ def sleeves(
         if band:
             tip = part_of(line, 1 - band / 56, 1.0, 6)
             at_cuff = cuff * (0.86 if pose.worn else 0.97)
-            canvas.piece(tube(tip, (at_cuff, at_cuff * 0.96)), _ribbed(stuff), axis=axis, lift=0.12, shadow=0.25)
+            yarn = (
+                stuff
+                if spec.type in ("Shirt", "Jacket") and spec.word("style") not in ("bomber", "track")
+                else _ribbed(stuff)
+            )
+            canvas.piece(tube(tip, (at_cuff, at_cuff * 0.96)), yarn, axis=axis, lift=0.12, shadow=0.25)
         else:
             hem = part_of(line, 1 - 2.2 / (56 * max(reach, 0.1)), 1.0, 2)
             across = np.array([-end[1], end[0]]) / max(np.hypot(*end), 1e-6) * cuff * 0.9
@@ -203,15 +208,28 @@ def polo_collar(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
         canvas.piece(outline, stuff, lift=0.4)
 
 
-def shirt_collar(canvas: Canvas, spec: ProductSpec, stuff: Material, spread: float = 1.0) -> None:
-    """A pointed collar on its stand."""
-    stand = spline([(-7.8, -2.2, 1), (0, 1.2), (7.8, -2.2, 1), (7.2, 2), (0, 6.6), (-7.2, 2)])
+def shirt_collar(canvas: Canvas, spec: ProductSpec, stuff: Material, spread: float = 1.0, opened: bool = False) -> None:
+    """A pointed collar on its stand; `opened`, its wings fall apart over an unbuttoned neck."""
     inner = stuff.plain(np.asarray(stuff.rgb) * 0.78, folds=0.0)
-    canvas.piece(stand, inner, lift=0.2)
-    wing = spline(
-        [(0.2, 5.2, 1), (3.6 * spread, 12.2, 1), (10.6 * spread, 6.8, 1), (9.4, -0.5), (7.4, -4.0, 1), (5.0, 1.2)]
-    )
-    for outline, tilt in ((wing, -0.7), (flipped(wing), 0.7)):
+    if opened:
+        canvas.piece(
+            spline([(-7.8, -3.0, 1), (0, -1.0), (7.8, -3.0, 1), (7.2, 1.4), (0, 3.2), (-7.2, 1.4)]), inner, lift=0.2
+        )
+        wing = [(1.0, 13.6, 1), (6.4, 15.2, 1), (11.8, 7.8, 1), (9.8, -0.4), (7.4, -4.6, 1), (6.2, 2.0), (4.0, 8.0)]
+    else:
+        canvas.piece(
+            spline([(-7.8, -2.2, 1), (0, 1.2), (7.8, -2.2, 1), (7.2, 2), (0, 6.6), (-7.2, 2)]), inner, lift=0.2
+        )
+        wing = [
+            (0.2, 5.2, 1),
+            (3.8 * spread, 13.4, 1),
+            (11.2 * spread, 7.4, 1),
+            (9.6, -0.5),
+            (7.4, -4.4, 1),
+            (5.0, 1.2),
+        ]
+    right = spline(wing)
+    for outline, tilt in ((right, -0.7), (flipped(right), 0.7)):
         canvas.piece(outline, stuff, axis=tilt, lift=0.5)
         inside = outline.mean(0) + (outline - outline.mean(0)) * 0.84
         stitched(canvas, np.vstack([inside, inside[:1]]), spec)
@@ -227,14 +245,15 @@ def draw_shirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
     sleeves(canvas, pose, spec, stuff, 8.6 if reach < 0.6 else 5.8, reach, 6.0 if reach > 0.6 else 0.0)
     canvas.piece(trunk(pose, spec, length, spec.size("tail")), stuff)
     creases_of_trunk(canvas, pose, length, 0.9)
-    bottom = length + spec.size("tail") - 0.5
-    canvas.piece(np.array([(-1.7, 5), (1.7, 5), (1.7, bottom), (-1.7, bottom)]), detail, lift=0.1, shadow=0.3)
+    bottom, opened = length + spec.size("tail") - 0.5, spec.word("neck") == "open"
+    top = 15.0 if opened else 5.0
+    canvas.piece(np.array([(-1.7, top), (1.7, top), (1.7, bottom), (-1.7, bottom)]), detail, lift=0.1, shadow=0.3)
     for x in (-1.3, 1.3):
-        stitched(canvas, np.array([(x, 6.0), (x, bottom)]), spec)
-    buttons(canvas, [(0, y) for y in np.arange(10.5, length - 3, 9.2)], 0.6, spec)
+        stitched(canvas, np.array([(x, top + 1), (x, bottom)]), spec)
+    buttons(canvas, [(0, y) for y in np.arange(top + 4, length - 3, 8.8)], 0.75, spec)
     for k in range(int(spec.size("pocket"))):
-        pocket(canvas, spec, stuff, (9.5 if k == 0 else -9.5, 24), 10.5, 12)
-    shirt_collar(canvas, spec, detail)
+        pocket(canvas, spec, stuff, (9.8 if k == 0 else -9.8, 24), 10.5, 12, flap=spec.seed % 3 == 0)
+    shirt_collar(canvas, spec, detail, opened=opened)
     emblem(canvas, spec, (9.5, 19.5), 3.4)
 
 

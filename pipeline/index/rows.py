@@ -115,6 +115,10 @@ class Rows:
         """Vector ids of rows, int64."""
         return self._table.column("id").to_numpy()[rows]
 
+    def image_keys(self) -> list[str | None]:
+        """The key of every row's photo, None where the row is masked; large galleries: ask for records instead."""
+        return self._table.column("image_key").to_pylist()
+
     def find(self, column: str, value: str) -> np.ndarray:
         """Live rows whose `image_key` or `product_id` is `value`."""
         import pyarrow.compute as pc

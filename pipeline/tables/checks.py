@@ -52,7 +52,7 @@ def run_checks(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
 
 def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile) -> CheckResult:
     """Run one check; see `run_checks`."""
-    started = time.monotonic()
+    started, severity = time.monotonic(), severity_of(check)
     counted = f"SELECT *, count(*) OVER () AS _rows FROM (\n{check.statement}\n) LIMIT {EXAMPLES}"
     try:
         cursor = con.execute(counted)
@@ -62,9 +62,8 @@ def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile) -> CheckResult:
         raise InputError(f"sql/checks/{check.path.name}: {error}") from error
     examples = tuple(dict(zip(names[:-1], row[:-1], strict=True)) for row in found)
     rows = found[0][-1] if found else 0
-    return CheckResult(
-        check.name, severity_of(check), check.purpose, rows, examples, round(time.monotonic() - started, 3)
-    )
+    seconds = round(time.monotonic() - started, 3)
+    return CheckResult(check.name, severity, check.purpose, rows, examples, seconds)
 
 
 def severity_of(check: SqlFile) -> str:

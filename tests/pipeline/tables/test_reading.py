@@ -1,4 +1,4 @@
-"""Reading: declared columns always, at any version, by filter; the catalog is replaced by prefix; columns may be added."""
+"""Reading: the declared columns at any version, by filter. The catalog is replaced by prefix; columns may be added."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_listing_that_breaks_off_changes_nothing_and_says_why(tmp_path: Path) 
         yield rows_of("catalog", [{"image_key": "b.jpg"}]).to_batches()[0]
         raise InputError("the store went away")
 
-    with pytest.raises(InputError, match="^the store went away$"):
+    with pytest.raises(InputError, match=r"^the store went away$"):
         warehouse.replace_keys("catalog", "", listing())
     assert warehouse.read("catalog").column("image_key").to_pylist() == ["a.jpg"]
 

@@ -54,9 +54,9 @@ def headlines(
     photos = enriched["photos"]
     fresh = sum(reason.in_this_run for reason in reasons)
     out = f"for {plural(len(reasons), 'reason')}, {count(fresh)} in this run" if reasons else ""
-    a_photo = (
-        f"{enriched['garments'] / photos:.1f} a photo, {count(enriched['without_garment'])} without" if photos else ""
-    )
+    a_photo = "none found"
+    if enriched["garments"]:
+        a_photo = f"{enriched['garments'] / photos:.1f} a photo, {count(enriched['without_garment'])} without"
     return (
         Headline("photos listed", count(coverage.listed)),
         Headline("enriched", count(photos), f"{count(enriched['in_this_run'])} in this run"),

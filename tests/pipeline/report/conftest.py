@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class Shop:
         self.warehouse.commit_images(of_batch["batch_id"], RELEASE, filled("images", rows))
 
     def reject(self, run_id: str, key: str, reason: str, message: str, **more: Any) -> None:
-        name = f"rejects.{run_id}.{key}".replace("/", "_")
+        name = f"rejects-{hashlib.sha256(f'{run_id} {key}'.encode()).hexdigest()[:16]}"
         row = {"image_key": key, "etag": self.etags[key][0], "release_id": RELEASE, "run_id": run_id, "batch_id": name}
         event = {"reason": reason, "message": message, "permanent": True, "attempts": 1, **more}
         self.warehouse.replace_batch("quarantine", name, filled("quarantine", [{**row, **event}]))

@@ -17,7 +17,7 @@ from pipeline.index.manifest import Manifest
 from pipeline.index.rows import Rows
 from pipeline.index.source import Source
 from pipeline.index.spill import Spill
-from pipeline.index.truth import Queries, Truth, pick_queries
+from pipeline.index.truth import FILTERED, Queries, Truth, pick_queries
 from pipeline.settings import IndexSettings
 
 MAX_ADDED = 0.05
@@ -72,10 +72,10 @@ def assess(
 def _carried(base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task, Spill]]) -> tuple[Truth, int] | None:
     """The truth of the base, brought up to date, and the vectors added since it was drawn; None if it can't be used.
 
-    It can't where labels may have changed (another release), where a shard may have been trained on its queries, where
-    vectors came back that had been masked, or where too much is new for the old queries to stand for it.
+    It can't where a vector has another label or shard than before, where a shard may have been trained on its queries,
+    where vectors came back that had been masked, or where too much is new for the old queries to stand for it.
     """
-    if base.truth is None or base.judgement is None or base.release_id != rows.manifest.release_id:
+    if base.truth is None or base.judgement is None:
         return None
     known = {entry.name for entry in base.shards}
     if any(task.rows.plan.name not in known for task, _ in new):
@@ -89,11 +89,28 @@ def _carried(base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task,
     came_back = int((before.of_ids(rows.ids(np.flatnonzero(rows.live))) < 0).sum()) - arrived
     if came_back or added > MAX_ADDED * rows.manifest.vectors:
         return None
+    if _moved(before, rows):
+        return None
     truth = Truth.load(files.path(base.truth), rows)
     if truth is None:
         return None
     truth.offer(rows, blocks)
     return truth, added
+
+
+def _moved(before: Rows, rows: Rows) -> bool:
+    """Whether a vector that was there before has another label by which queries are filtered, or another shard."""
+    old = np.flatnonzero(before.live)
+    now = rows.of_ids(before.ids(old))
+    old, now = old[now >= 0], now[now >= 0]
+    for column in FILTERED:
+        (old_codes, old_numbers), (codes, numbers) = before.codes(column), rows.codes(column)
+        translated = np.array([*(numbers.get(value, -2) for value in old_numbers), -1], np.int32)
+        if not np.array_equal(translated[old_codes[old]], codes[now]):
+            return True
+    names = [[entry.name for entry in one.manifest.shards] for one in (before, rows)]
+    translated = np.array([names[1].index(name) if name in names[1] else -2 for name in names[0]], np.int32)
+    return not np.array_equal(translated[before.shard_codes()[old]], rows.shard_codes()[now])
 
 
 def _new_blocks(new: Sequence[tuple[Task, Spill]], before: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:

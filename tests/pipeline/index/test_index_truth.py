@@ -78,13 +78,18 @@ def test_vectors_that_come_back_mean_new_queries(shop, vectors, attributes):
     assert manifest.judgement.overall.at_100 == 1.0
 
 
-def test_another_release_means_new_queries_as_labels_may_differ(shop, vectors, attributes):
-    first = shop.build(changed(vectors, attributes, drop=0, add=0, snapshot=1))
-    source = changed(vectors, attributes, drop=0, add=10)
-    source.origin = type(source.origin)(**{**vars(source.origin), "release_id": "another"})
-    second = shop.build(source, base=first.version)
+@pytest.mark.parametrize("column", ["type", "color", "group"])
+def test_a_vector_with_another_label_or_shard_means_new_queries(shop, vectors, attributes, column):
+    everything, columns = vectors(N), attributes(N)
+    first = shop.build(MatrixSource(everything, columns))
+    at = columns[column].index("Red" if column == "color" else columns[column][0])
+    other = {"type": "Shoe", "color": None, "group": "whole"}[column]
+    changed = [other if number == at else value for number, value in enumerate(columns[column])]
+    assert changed != columns[column]
+    second = shop.build(MatrixSource(everything, {**columns, column: changed}, snapshot=2), base=first.version)
     assert second.built_on == first.version
     assert second.judgement.drawn_for == second.version
+    assert second.judgement.filtered["type"].at_10 == 1.0
 
 
 def test_a_list_that_lost_too_many_entries_is_not_trusted():

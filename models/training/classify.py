@@ -47,6 +47,7 @@ class Request:
         options: how it is trained.
         start: head -> card of an existing head to refine.
         weights: head -> weight of its loss in the sum; 1 where it is not named.
+        inputs: head -> names of further inputs besides the feature, such as color_histogram.
         words: for the cards.
     """
 
@@ -57,6 +58,7 @@ class Request:
     options: HeadOptions = field(default_factory=HeadOptions)
     start: Mapping[str, Path] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Words = field(default_factory=Words)
 
 
@@ -87,8 +89,10 @@ def train_heads(
     started = {head: _start(head, path, data) for head, path in request.start.items()}
     plans = [_plan(data, parts, head, kind, request, started.get(head)) for head, kind in request.heads.items()]
     targets = {plan.head: encode(list(data.rows[plan.head]), plan) for plan in plans}
-    examples = Examples(data.features, parts, targets, {})
-    heads = {plan.head: new_head(plan, examples, {}, request.options.seed) for plan in plans}
+    examples = Examples(data.features, parts, targets, data.extra)
+    heads = {
+        plan.head: new_head(plan, examples, _inputs(plan.head, data, request), request.options.seed) for plan in plans
+    }
     for plan in plans:
         if plan.head in started:
             take_over(heads[plan.head], plan, started[plan.head])
@@ -109,6 +113,14 @@ def train_heads(
         figures[plan.head] = dict(card.figures)
         save_predictions(LoadedHead(card, trained[plan.head]), examples, plan, folder)
     return Trained(cards, figures, near_duplicates(data.features, parts), trainer.epoch)
+
+
+def _inputs(head: str, data: FeatureSet, request: Request) -> dict[str, int]:
+    """Names and lengths of a head's further inputs."""
+    names = request.inputs.get(head, ())
+    if missing := [name for name in names if name not in data.extra]:
+        raise DataError(f"the features have no input {missing[0]!r}; they have {', '.join(data.extra) or 'none'}")
+    return {name: data.extra[name].shape[1] for name in names}
 
 
 def _start(head: str, path: Path, data: FeatureSet) -> LoadedHead:
@@ -175,7 +187,12 @@ def _card(plan: Plan, head: Head, examples: Examples, data: FeatureSet, request:
         seed=request.options.seed,
         split=request.split.words(),
         thresholds=thresholds,
-        options={"kind": plan.kind, "backbone": data.backbone, "precision_wanted": request.precision},
+        options={
+            "kind": plan.kind,
+            "backbone": data.backbone,
+            "precision_wanted": request.precision,
+            **({"extra_inputs": head.extra_inputs} if head.extra_inputs else {}),
+        },
         licence=request.words.licence,
         data=request.words.data,
         command=request.words.command,
@@ -218,7 +235,7 @@ def judge_head(path: Path, data: FeatureSet, split: Split | None) -> dict[str, A
     plan = Plan(card.name, head.kind, card.labels)
     targets = encode(list(data.rows[card.name]), plan)
     parts = np.full(len(data), TEST, np.int8) if split is None else split.parts(data.rows["product_id"])
-    examples = Examples(data.features, parts, {card.name: targets}, {})
+    examples = Examples(data.features, parts, {card.name: targets}, data.extra)
     if not ((parts == TEST) & targets.known).any():
         raise DataError(f"no test row has a label that head {card.name!r} knows; it knows {', '.join(card.labels)}")
     labelled = data.rows[card.name].notna().to_numpy()

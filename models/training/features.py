@@ -1,14 +1,15 @@
 """Cached features: the backbone runs once over the training photos, heads then train in seconds.
 
-A folder: `features.npy` float16 (N, D), memory-mapped; `rows.parquet`, one row each (file, product_id, box, labels);
-`meta.json`: source, heads, digest of the backbone's card, counts.
+A folder: `features.npy` float16 (N, D), memory-mapped; `input_<name>.npy` float16 (N, length), further inputs of heads;
+`rows.parquet`, one row each (file, product_id, box, labels); `meta.json`: source, heads, inputs, digest of the
+backbone's card, counts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,53 +30,74 @@ class FeatureSet:
         rows: N rows: `file`, `product_id`, `source`, box, and a text column a head (None: no label).
         heads: the label columns.
         backbone: functional digest of the card of the backbone that made the features.
+        extra: further inputs by name, float (N, length), such as a measured color histogram.
     """
 
     features: np.ndarray
     rows: pd.DataFrame
     heads: tuple[str, ...]
     backbone: str
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, keep: np.ndarray) -> FeatureSet:
         """The rows where the boolean (N,) `keep` is true."""
-        return FeatureSet(self.features[keep], self.rows[keep].reset_index(drop=True), self.heads, self.backbone)
+        extra = {name: values[keep] for name, values in self.extra.items()}
+        rows = self.rows[keep].reset_index(drop=True)
+        return FeatureSet(self.features[keep], rows, self.heads, self.backbone, extra)
 
 
 class FeatureWriter:
-    """Writes a folder of features batch by batch; the folder can be read once `close` has written `meta.json`."""
+    """Writes a folder of features batch by batch; the folder can be read once `close` has written `meta.json`.
 
-    def __init__(self, folder: Path, dim: int, capacity: int) -> None:
+    Args:
+        arrays: names and lengths of the arrays a row has: `features`, and further inputs.
+        capacity: rows there can be at the most.
+    """
+
+    def __init__(self, folder: Path, arrays: Mapping[str, int], capacity: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / META).unlink(missing_ok=True)
         self.folder = folder
-        self.dim = dim
         self.count = 0
         self._rows: list[pd.DataFrame] = []
-        self._partial = folder / (FEATURES + ".partial")
-        self._map = np.lib.format.open_memmap(self._partial, mode="w+", dtype=np.float16, shape=(capacity, dim))
+        self._maps = {
+            name: np.lib.format.open_memmap(_partial(folder, name), "w+", np.float16, (capacity, length))
+            for name, length in arrays.items()
+        }
 
-    def add(self, features: np.ndarray, rows: pd.DataFrame) -> None:
-        """Append features (n, D) and their n rows."""
-        self._map[self.count : self.count + len(rows)] = features
+    def add(self, arrays: Mapping[str, np.ndarray], rows: pd.DataFrame) -> None:
+        """Append n rows and their arrays (n, length)."""
+        for name, mapped in self._maps.items():
+            mapped[self.count : self.count + len(rows)] = arrays[name]
         self.count += len(rows)
         self._rows.append(rows)
 
     def close(self, meta: dict[str, Any]) -> int:
         """Finish; returns the number of rows."""
-        self._map.flush()
-        if self.count < len(self._map):  # photos that could not be read left rows free at the end
-            np.save(self.folder / FEATURES, self._map[: self.count])
-            self._partial.unlink()
-        else:
-            self._partial.replace(self.folder / FEATURES)
+        for name, mapped in self._maps.items():
+            mapped.flush()
+            if self.count < len(mapped):  # photos that could not be read left rows free at the end
+                np.save(_file(self.folder, name), mapped[: self.count])
+                _partial(self.folder, name).unlink()
+            else:
+                _partial(self.folder, name).replace(_file(self.folder, name))
         rows = pd.concat(self._rows, ignore_index=True)
         rows.insert(0, "source", meta["source"])
         rows.to_parquet(self.folder / ROWS, index=False)
-        (self.folder / META).write_text(json.dumps({**meta, "rows": self.count, "dim": self.dim}, indent=1))
+        inputs = [name for name in self._maps if name != "features"]
+        (self.folder / META).write_text(json.dumps({**meta, "inputs": inputs, "rows": self.count}, indent=1))
         return self.count
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / (FEATURES if name == "features" else f"input_{name}.npy")
+
+
+def _partial(folder: Path, name: str) -> Path:
+    return folder / (_file(folder, name).name + ".partial")
 
 
 def read_features(folder: Path) -> FeatureSet:
@@ -88,11 +110,12 @@ def read_features(folder: Path) -> FeatureSet:
         meta = json.loads((folder / META).read_text())
         features = np.load(folder / FEATURES, mmap_mode="r")
         rows = pd.read_parquet(folder / ROWS)
+        extra = {name: np.load(_file(folder, name), mmap_mode="r") for name in meta.get("inputs", ())}
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} holds no finished features; make them with `atelier features`: {error}") from None
     if len(features) != len(rows):
         raise DataError(f"{folder} has {len(features)} features, but {len(rows)} rows; make it again")
-    return FeatureSet(features, rows, tuple(meta["heads"]), meta["backbone"])
+    return FeatureSet(features, rows, tuple(meta["heads"]), meta["backbone"], extra)
 
 
 def join_features(sets: Sequence[FeatureSet]) -> FeatureSet:
@@ -109,5 +132,10 @@ def join_features(sets: Sequence[FeatureSet]) -> FeatureSet:
         rows[head] = rows[head].astype(object).where(rows[head].notna(), None)
     # products of different sources are different products, whatever their names
     rows["product_id"] = rows["source"].astype(str) + "/" + rows["product_id"].astype(str)
-    features = sets[0].features if len(sets) == 1 else np.concatenate([one.features for one in sets])
-    return FeatureSet(features, rows, heads, sets[0].backbone)
+    shared = [name for name in sets[0].extra if all(name in one.extra for one in sets)]
+    extra = {name: _joined([one.extra[name] for one in sets]) for name in shared}
+    return FeatureSet(_joined([one.features for one in sets]), rows, heads, sets[0].backbone, extra)
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -49,6 +49,10 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="rows a step")] = 256,
     balance: Annotated[float, typer.Option(min=0, max=1, help="0: rows weigh alike; 1: labels weigh alike")] = 0.0,
     weight: Annotated[list[str] | None, typer.Option(help="HEAD=NUMBER: weight of a head's loss in the sum")] = None,
+    extra_input: Annotated[
+        list[str] | None,
+        typer.Option(help="HEAD=NAME: a further input of a head; color=color_histogram joins the measured colors"),
+    ] = None,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
     split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
@@ -93,6 +97,7 @@ def train(
         ),
         start={read_card(path).name: path for path in start or []},
         weights=_weights(weight or []),
+        inputs=_inputs(extra_input or []),
         words=Words(licence, data, command_line()),
     )
     joined = join_features([read_features(folder) for folder in features])
@@ -125,6 +130,17 @@ def _weights(texts: list[str]) -> dict[str, float]:
         except ValueError:
             raise InputError(f"--weight is HEAD=NUMBER, not {text!r}") from None
     return weights
+
+
+def _inputs(texts: list[str]) -> dict[str, tuple[str, ...]]:
+    inputs: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, separator, extra = text.partition("=")
+        if not separator:
+            raise InputError(f"--extra-input is HEAD=NAME, such as color=color_histogram, not {text!r}")
+        head = ALIASES.get(name, name)
+        inputs[head] = (*inputs.get(head, ()), extra)
+    return inputs
 
 
 def command_line() -> str:

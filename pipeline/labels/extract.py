@@ -16,6 +16,7 @@ from models.preprocessing import Preprocessing
 from models.release import Release
 from models.training.features import FeatureWriter
 from pipeline.errors import InputError, PhotoError
+from pipeline.images.color import HISTOGRAM_LENGTH, color_histogram
 from pipeline.images.crops import crop
 from pipeline.images.decode import Decoded, Limits, decode
 from pipeline.labels.catalog import BOX, LabelledCatalog
@@ -24,6 +25,18 @@ from pipeline.storage.base import ObjectMissing, ObjectTooLarge
 
 NAMED = 5
 """Missing photos that a message names."""
+
+
+HISTOGRAM = "color_histogram"
+"""Name of the measured color histogram among the inputs of heads."""
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures of one photo: uint8 (n, 3, size, size), and their color histograms float32 (n, length)."""
+
+    crops: torch.Tensor
+    histograms: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,15 +60,18 @@ def extract(
         InputError: none of the photos could be read; the message says why and names some.
     """
     groups = [rows for _, rows in catalog.rows.groupby("file", sort=True)]
-    writer = FeatureWriter(out, release.dim, sum(map(len, groups)))
+    arrays = {"features": release.dim, HISTOGRAM: HISTOGRAM_LENGTH}
+    writer = FeatureWriter(out, arrays, sum(map(len, groups)))
     left_out: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
-    pending: list[tuple[torch.Tensor, pd.DataFrame]] = []
+    pending: list[tuple[_Pictures, pd.DataFrame]] = []
 
     def flush() -> None:
         if pending:
-            crops = torch.cat([crops for crops, _ in pending])
-            writer.add(release.features(crops), pd.concat([rows for _, rows in pending]))
+            features = release.features(torch.cat([pictures.crops for pictures, _ in pending]))
+            histograms = np.concatenate([pictures.histograms for pictures, _ in pending])
+            rows = pd.concat([rows for _, rows in pending])
+            writer.add({"features": features, HISTOGRAM: histograms}, rows)
             pending.clear()
 
     for rows, made in _decoded(groups, catalog, release.preprocessing, settings):
@@ -67,7 +83,7 @@ def extract(
                 examples[made].append(rows["file"].iloc[0])
             continue
         pending.append((made, rows))
-        if sum(len(crops) for crops, _ in pending) >= release.batch_images:
+        if sum(len(rows) for _, rows in pending) >= release.batch_images:
             flush()
     flush()
     if writer.count == 0:
@@ -90,22 +106,24 @@ def _words(examples: dict[str, list[str]]) -> str:
 
 def _decoded(
     groups: list[pd.DataFrame], catalog: LabelledCatalog, preprocessing: Preprocessing, settings: Settings
-) -> Iterator[tuple[pd.DataFrame, torch.Tensor | str]]:
-    """Crops uint8 (n, 3, size, size) of each photo, or the reason why not; a few photos ahead of the reader."""
+) -> Iterator[tuple[pd.DataFrame, _Pictures | str]]:
+    """The pictures of each photo, or the reason why there are none; a few photos ahead of the reader."""
     threads = max(1, settings.decode.threads or torch.get_num_threads())
     limits = Limits.of(settings)
 
-    def one(rows: pd.DataFrame) -> torch.Tensor | str:
+    def one(rows: pd.DataFrame) -> _Pictures | str:
         key = rows["file"].iloc[0]
         try:
             fetched = catalog.images.get(key, max_bytes=limits.max_bytes, timeout_s=settings.fetch.timeout_s)
-            return torch.stack(list(_crops(decode(fetched.data, limits), rows, preprocessing)))
+            parts = list(_parts(decode(fetched.data, limits), rows))
         except ObjectMissing:
             return "missing"
         except ObjectTooLarge:
             return "too_many_bytes"
         except PhotoError as error:
             return str(error.reason)
+        crops = torch.stack([preprocessing.resize_image(part) for part in parts])
+        return _Pictures(crops, np.stack([color_histogram(part) for part in parts]))
 
     with ThreadPoolExecutor(threads) as pool:
         ahead = 8 * threads
@@ -114,11 +132,9 @@ def _decoded(
             yield from zip(piece, pool.map(one, piece), strict=True)
 
 
-def _crops(photo: Decoded, rows: pd.DataFrame, preprocessing: Preprocessing) -> Iterator[torch.Tensor]:
+def _parts(photo: Decoded, rows: pd.DataFrame) -> Iterator[np.ndarray]:
+    """The whole photo, or what enrichment cuts out for a box: uint8 (h, w, 3)."""
     height, width = photo.pixels.shape[:2]
     to_pixels = np.array([width / photo.width, height / photo.height] * 2)
     for box in rows[list(BOX)].to_numpy(np.float64):
-        if np.isnan(box).any():
-            yield preprocessing.resize_image(photo.pixels)
-            continue
-        yield preprocessing.resize_image(crop(photo.pixels, box * to_pixels))
+        yield photo.pixels if np.isnan(box).any() else crop(photo.pixels, box * to_pixels)

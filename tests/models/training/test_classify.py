@@ -128,6 +128,22 @@ def test_the_written_head_answers_what_was_tested(tmp_path: Path) -> None:
     assert head.module.linear.weight.shape == (3, DIM)
 
 
+def test_a_head_may_join_a_further_input(tmp_path: Path) -> None:
+    """The feature says nothing of the type; the further input says it all."""
+    data = made_up()
+    hue = np.eye(3)[[TYPES.index(TYPES[(n // 2) % 3]) for n in range(len(data))]]
+    noise = np.random.default_rng(1).normal(size=data.features.shape).astype(np.float16)
+    blind = replace(data, features=noise, extra={"hue": hue})
+    with_hue = train_heads(blind, request(inputs={"type": ("hue",)}), tmp_path / "with")
+    assert with_hue.figures["type"]["test"]["accuracy"] > 0.95
+    assert train_heads(blind, request(), tmp_path / "without").figures["type"]["test"]["accuracy"] < 0.6
+    card = read_card(with_hue.cards["type"])
+    assert card.options["extra_inputs"] == {"hue": 3}
+    assert load_head(card, tmp_path / "with" / "cards", "cpu", DIM).extra_inputs == ("hue",)
+    with pytest.raises(DataError, match="no input 'tone'; they have hue"):
+        train_heads(blind, request(inputs={"type": ("tone",)}), tmp_path / "none")
+
+
 def test_log_to_plot(tmp_path: Path) -> None:
     seen: dict[int, float] = {}
     train_heads(made_up(), request(), tmp_path, lambda epoch, numbers: seen.update({epoch: numbers["train_loss"]}))
@@ -170,12 +186,15 @@ def test_a_head_is_not_tested_on_what_it_can_not_know(tmp_path: Path) -> None:
 
 def test_features_round_trip(tmp_path: Path) -> None:
     data = made_up(10)
-    writer = FeatureWriter(tmp_path, DIM, capacity=15)  # five photos could not be read
+    writer = FeatureWriter(tmp_path, {"features": DIM, "hue": 3}, capacity=15)  # five photos could not be read
+    hue = np.arange(30.0).reshape(10, 3)
     for begin in (0, 6):
-        writer.add(data.features[begin : begin + 6], data.rows.drop(columns="source")[begin : begin + 6])
+        part = slice(begin, begin + 6)
+        writer.add({"features": data.features[part], "hue": hue[part]}, data.rows.drop(columns="source")[part])
     assert writer.close({"source": "a", "heads": ["type"], "backbone": "b1"}) == 10
     again = read_features(tmp_path)
     assert np.array_equal(again.features, data.features)
+    assert np.array_equal(join_features([again, again]).extra["hue"], np.concatenate([hue, hue]))
     assert again.rows["file"].tolist() == data.rows["file"].tolist()
     (tmp_path / "meta.json").unlink()
     with pytest.raises(DataError, match="no finished features"):

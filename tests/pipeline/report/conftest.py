@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,12 +201,18 @@ def read_garment(key: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(
+def shop_at(tmp_path: Path) -> Callable[[str, str], Shop]:
+    """Make a shop whose catalog and warehouse lie at two uris."""
+    return lambda catalog, warehouse: Shop(
         load_settings(
-            catalog={"uri": str(tmp_path / "catalog")},
-            warehouse={"uri": str(tmp_path / "warehouse")},
+            catalog={"uri": catalog},
+            warehouse={"uri": warehouse},
             sql={"spill": str(tmp_path / "spill")},
             index={"cache": str(tmp_path / "cache"), "threads": 1, "held_out": 20},
         )
     )
+
+
+@pytest.fixture
+def shop(tmp_path: Path, shop_at: Callable[[str, str], Shop]) -> Shop:
+    return shop_at(str(tmp_path / "catalog"), str(tmp_path / "warehouse"))

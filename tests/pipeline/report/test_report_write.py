@@ -289,6 +289,20 @@ def test_rejects_beyond_the_examples_are_counted(shop):
     assert "fetch_timeout 1 tried again by itself" in text
 
 
+@pytest.mark.integration
+def test_catalog_and_warehouse_may_lie_in_s3(shop_at, s3_uri):
+    shop = shop_at(f"{s3_uri}/catalog", f"{s3_uri}/warehouse")
+    run_id = shop.night(1, shop.stock(3))
+    live = shop.index(run_id, 1, live=True)
+    written = write_report(shop.settings)
+    assert written.uri == f"{s3_uri}/warehouse/reports/{run_id}.html"
+    assert written.local is None
+    html = shop.warehouse.store.get(f"reports/{run_id}.html").data.decode()
+    assert "data:image/jpeg" in html
+    assert f"Version {live} was built by this run and is live." in words(html)
+    assert run_id in shop.warehouse.store.get("reports/index.html").data.decode()
+
+
 def test_the_command_prints_one_json_line(shop, monkeypatch):
     import json
 

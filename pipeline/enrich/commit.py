@@ -16,6 +16,7 @@ from pipeline.enrich.watch import Watch
 from pipeline.errors import PhotoError
 from pipeline.settings import EnrichSettings
 from pipeline.tables import OverlapError, Warehouse
+from pipeline.tables.schema import TABLES
 
 SIDE_TABLES = ("garments", "embeddings", "quarantine")
 """Tables written before `images`; their rows count only when their batch is in it."""
@@ -46,7 +47,7 @@ def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp,
             old = stamp.batch_id
             batch, enriched, stamp = _without(set(error.keys), batch, enriched, stamp)
             for table in SIDE_TABLES:
-                warehouse.replace_batch(table, old, warehouse.read(table).slice(0, 0))
+                warehouse.replace_batch(table, old, TABLES[table].arrow_schema.empty_table())
             if batch.images:
                 continue
         return Committed(enriched.images.num_rows, count_reasons(enriched), overlapped)

@@ -126,6 +126,9 @@ class IndexSettings(Section):
         0.98, ge=0, le=1, description="recall@10 that shards are tuned to; higher is slower to search"
     )
     threads: int = Field(0, ge=0, description="CPU threads of building and searching; 0 = one a core")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where an index is built; auto: on a GPU if a trial search on it works"
+    )
     cache: str = Field("var/cache/index", description="local folder for shard files of an index that lies on S3")
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")

@@ -22,6 +22,7 @@ from pipeline.errors import SettingError, StaleError, TransientError
 from pipeline.index import shards
 from pipeline.index.assess import assess
 from pipeline.index.choose import GIB, plan_shards
+from pipeline.index.device import build_device
 from pipeline.index.files import Files, incomplete
 from pipeline.index.gallery import load_manifest
 from pipeline.index.layout import Task, Work, collect_rows, plan_tasks, write_ids
@@ -65,6 +66,7 @@ def build_index(
         return found
     started = time.monotonic()
     shards.use_threads(settings.threads)
+    device = build_device(settings.device)
     plans = plan_shards(
         source.counts(),
         source.origin.dim,
@@ -79,14 +81,16 @@ def build_index(
         tasks = plan_tasks(collect_rows(source, plans, folder), reusable(before, files, source, settings))
         _check_disk(tasks, source.origin.dim, folder)
         spills = spill_vectors(source, tasks, folder, advance)
-        built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings) for task in tasks]
+        built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings, device) for task in tasks]
         manifest, fresh = _assemble(source, tasks, built, folder, inputs)
         files.add(fresh)
         new = [(task, spills[task.rows.plan.name]) for task in tasks]
         manifest, more = assess(manifest, files, source, settings, new, before, folder)
         built_on = base if any(task.work is not Work.BUILD for task in tasks) else None
         seconds = time.monotonic() - started
-        manifest = manifest.model_copy(update={"build_seconds": seconds, "built_on": built_on})
+        notes = (device.note,) if device.note else ()
+        update = {"build_seconds": seconds, "built_on": built_on, "device": device.name, "notes": notes}
+        manifest = manifest.model_copy(update=update)
         return _store(manifest, fresh | more, store)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.index import shards
 from pipeline.index.choose import BLOCK_VECTORS, training_size
+from pipeline.index.device import BuildDevice
 from pipeline.index.files import Files, file_sha256
 from pipeline.index.layout import Task, Work
 from pipeline.index.manifest import FileEntry, SegmentEntry, ShardEntry
@@ -35,17 +36,19 @@ class Built:
     fresh: dict[str, Path]
 
 
-def make_shard(task: Task, spill: Spill, folder: Path, files: Files, settings: IndexSettings) -> Built:
+def make_shard(
+    task: Task, spill: Spill, folder: Path, files: Files, settings: IndexSettings, device: BuildDevice
+) -> Built:
     """The files of one shard: as they were, with one more for what is new, joined into one, or built anew."""
     live, before = int(task.live.sum()), task.before
     if before is None:
-        return _anew(task, spill, folder, settings.target_recall)
+        return _anew(task, spill, folder, settings.target_recall, device)
     if task.work is Work.REUSE:
         return Built(before.model_copy(update={"live": live}), {})
     stem = _stem(task)
     last = files.path(before.segments[0].file)
     added = shards.empty_like(last)
-    shards.add(added, spill.vectors)
+    shards.add(added, spill.vectors, device.flat)
     fresh, segment = _segment(added, spill.vectors, folder / f"{stem}.{len(before.segments)}", before.rerank)
     segments = (*before.segments, segment)
     if len(segments) > MAX_SEGMENTS:
@@ -55,11 +58,11 @@ def make_shard(task: Task, spill: Spill, folder: Path, files: Files, settings: I
     return Built(before.model_copy(update=update), fresh)
 
 
-def _anew(task: Task, spill: Spill, folder: Path, target: float) -> Built:
+def _anew(task: Task, spill: Spill, folder: Path, target: float, device: BuildDevice) -> Built:
     """Train, add, tune, write."""
     plan = task.rows.plan
-    index = shards.train(plan.choice, spill.vectors.shape[1], _sample(task, spill))
-    shards.add(index, spill.vectors)
+    index = shards.train(plan.choice, spill.vectors.shape[1], _sample(task, spill), device.flat)
+    shards.add(index, spill.vectors, device.flat)
     fresh, segment = _segment(index, spill.vectors, folder / _stem(task), plan.choice.rerank)
     entry = ShardEntry(
         name=plan.name,

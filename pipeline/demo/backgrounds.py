@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.demo import noise
+from pipeline.demo.patterns import texture
 
 Rng = np.random.Generator
 
@@ -61,32 +62,36 @@ def wood(width: int, height: int, rng: Rng) -> np.ndarray:
 
 
 def sheet(width: int, height: int, rng: Rng) -> np.ndarray:
-    """A bed sheet or cloth with folds, sometimes printed with stripes."""
-    palette = [
-        (222, 216, 206),
-        (236, 234, 230),
-        (186, 176, 160),
-        (150, 160, 176),
-        (196, 60, 56),
-        (60, 66, 80),
-        (214, 190, 170),
-        (168, 150, 186),
-    ]
-    base = np.array(palette[int(rng.integers(len(palette)))], float)
-    out = _mottled(width, height, base, rng, 3.0, 2.0)
-    if rng.random() < 0.25:
-        step = width / rng.uniform(5, 14)
-        x = np.arange(width, dtype=np.float32)[None] + 0.2 * np.arange(height, dtype=np.float32)[:, None] * rng.normal(
-            0, 1
-        )
-        out *= (0.9 + 0.1 * np.sign(np.sin(x * 2 * np.pi / step)))[..., None]
-    start = (rng.uniform(0, 512), rng.uniform(0, 512))
-    relief = noise.sample(
-        noise.folds(int(rng.integers(3))), (width, height), (width * 2.4, width * 4.0), rng.uniform(0, 3.1), start
+    """A bed sheet or blanket with soft folds; plain, striped or printed with flowers or checks."""
+    base = np.array(_SHEETS[int(rng.integers(len(_SHEETS)))], float)
+    out = _mottled(width, height, base, rng, 2.0, 2.2)
+    if rng.random() < 0.4:
+        second = tuple(np.clip(base * rng.uniform(0.6, 0.85) + rng.normal(0, 18, 3), 10, 245))
+        third = tuple(np.clip(base + rng.normal(0, 55, 3), 10, 245))
+        name = str(rng.choice(["Striped", "Floral", "Checked", "Dotted"]))
+        printed = texture(
+            name, (tuple(base), second, third), width / rng.uniform(70, 130), 1.6, int(rng.integers(2**31))
+        )  # type: ignore[arg-type]
+        if printed is not None:
+            h, w = printed.tile.shape[:2]
+            rows, cols = -(-height // h), -(-width // w)
+            out += (
+                np.tile(printed.tile, (rows, cols, 1))[:height, :width].astype(np.float32) - base.astype(np.float32)
+            ) * 0.8
+    turn, start = rng.uniform(0, 3.1), (rng.uniform(0, 512), rng.uniform(0, 512))
+    relief = noise.sample(noise.field(2.0, 1, 1, 40), (width, height), (width * 2.2, width * 6.0), turn, start)
+    crease = noise.sample(
+        noise.folds(int(rng.integers(3))), (width, height), (width * 3.0, width * 9.0), turn + 0.4, start
     )
-    gx = cv2.Sobel(relief, cv2.CV_32F, 1, 0) * (width / 420)
-    out *= (1 + np.clip(gx * rng.uniform(0.15, 0.7), -0.2, 0.14))[..., None]
+    height_map = (relief * 1.0 + crease * 0.22) * (width / 16)
+    gx = cv2.Sobel(height_map, cv2.CV_32F, 1, 0, scale=0.125)
+    gy = cv2.Sobel(height_map, cv2.CV_32F, 0, 1, scale=0.125)
+    slope = gx * rng.uniform(-0.5, 0.5) + gy * rng.uniform(0.2, 0.5)
+    out *= (1 + np.clip(slope * rng.uniform(0.4, 1.1), -0.25, 0.16))[..., None]
     return out
+
+
+_SHEETS = ((222, 216, 206), (236, 234, 230), (186, 176, 160), (150, 160, 176), (196, 60, 56), (60, 66, 80), (214, 190, 170), (168, 150, 186), (228, 204, 150), (120, 140, 120))  # fmt: skip
 
 
 def carpet(width: int, height: int, rng: Rng) -> np.ndarray:

@@ -49,7 +49,7 @@ def flatlay_layout(spec: ProductSpec, rng: Rng) -> Layout:
         way = str(rng.choice(["above", "pair", "alone"], p=[0.6, 0.25, 0.15]))
     elif spec.group == "footwear":
         way = "pair" if rng.random() < 0.7 else "alone"
-    return Layout(rng.uniform(0.66, 0.94), turn, 0.12, way)
+    return Layout(rng.uniform(0.74, 0.98), turn, 0.12, way)
 
 
 def hanger_layout(rng: Rng) -> Layout:
@@ -60,7 +60,7 @@ def hanger_layout(rng: Rng) -> Layout:
 def lay(canvas: Canvas, spec: ProductSpec, layout: Layout, rng: Rng) -> None:
     """Draw a product on the canvas as object 1; sets the canvas's placing."""
     sleeves = float(spec.cut.get("sleeve", 0.0))
-    pose = hung(spec.gender, rng) if layout.way == "hanger" else laid_flat(spec.gender, sleeves, rng)
+    pose = hung(spec.gender, sleeves, rng) if layout.way == "hanger" else laid_flat(spec.gender, sleeves, rng)
     extent = Extent(np.random.default_rng(spec.seed))
     _paint(extent, spec, pose, Material(spec.rgb), layout.way)
     room = extent.high - extent.low

@@ -49,10 +49,10 @@ def laid_flat(gender: str, sleeves: float, rng: np.random.Generator) -> Pose:
     return _joints((width, chest, waist, hips), (spread + tilt, spread - tilt), (bend, bend), rng.uniform(1, 5), False)
 
 
-def hung(gender: str, rng: np.random.Generator) -> Pose:
-    """As on a hanger: sleeves hang down."""
+def hung(gender: str, sleeves: float, rng: np.random.Generator) -> Pose:
+    """As on a hanger: long sleeves hang down, short ones stand off."""
     flat = laid_flat(gender, 0.0, rng)
-    spread = tuple(np.radians(rng.uniform(7, 15, 2)))
+    spread = tuple(np.radians(rng.uniform(7, 15, 2) if sleeves > 0.6 else rng.uniform(26, 42, 2)))
     trunk = (float(flat.shoulder[1, 0]), flat.chest, flat.waist, flat.hips)
     return _joints(trunk, spread, (0.0, 0.0), rng.uniform(1, 5), False)
 

@@ -30,7 +30,9 @@ def leg(pose: Pose, side: int, spec: ProductSpec, hem: float, bottom: float) -> 
     def center(y: float) -> float:
         """The leg's middle; legs laid flat spread so far that a gap opens between them."""
         usual = leg_center(pose, side, y) * s
-        gap = max(0.0, half(y) + 0.9 - usual) * np.clip((y - 58) / (bottom - 58), 0, 1)
+        gap = max(0.0, half(y) + (2.2 if spec.type == "Shorts" else 1.4) - usual) * np.clip(
+            (y - 58) / (bottom - 58), 0, 1
+        )
         return s * (usual + (0.0 if pose.worn else gap))
 
     def half(y: float) -> float:

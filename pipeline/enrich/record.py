@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.release import Release
 from pipeline.enrich.runner import Outcome
@@ -20,17 +22,25 @@ JOB = "enrich"
 def record(
     warehouse: Warehouse, outcome: Outcome, release: Release, *, run_id: str, part: int, started_at: datetime
 ) -> None:
-    """Write or replace the row of this run and part."""
+    """Write the row of this run and part.
+
+    An attempt that goes on where an earlier one stopped adds its time, steps and rejects to what that one recorded; an
+    attempt that was killed recorded nothing.
+    """
     name = hashlib.sha256(f"{run_id}\0{JOB}\0{part}".encode()).hexdigest()[:16]
+    earlier = _earlier(warehouse, name) if outcome.skipped else {}
+    before: dict[str, Any] = json.loads(earlier.get("details", "{}"))
+    seconds = outcome.seconds + earlier.get("seconds", 0.0)
+    rejects = _sum(before.get("rejects", {}), outcome.rejects)
+    enriched = outcome.images - outcome.skipped_images + before.get("enriched", 0)
     details = {
-        "seconds": outcome.steps,
-        "rejects": outcome.rejects,
-        "batches": outcome.batches,
-        "skipped_batches": outcome.skipped,
-        "skipped_images": outcome.skipped_images,
-        "overlapped": outcome.overlapped,
+        "seconds": {step: round(spent, 3) for step, spent in _sum(before.get("seconds", {}), outcome.steps).items()},
+        "rejects": rejects,
+        "enriched": enriched,
+        "batches": outcome.batches + before.get("batches", 0),
+        "overlapped": outcome.overlapped + before.get("overlapped", 0),
         "failed_batches": outcome.failures,
-        "peak_rss_mib": outcome.peak_rss_mib,
+        "peak_rss_mib": max(outcome.peak_rss_mib, before.get("peak_rss_mib", 0)),
     }
     row = {
         "batch_id": name,
@@ -38,19 +48,28 @@ def record(
         "job": JOB,
         "part": part,
         "release_id": release.release_id,
-        "started_at": started_at,
-        "seconds": outcome.seconds,
+        "started_at": min(started_at, earlier.get("started_at", started_at)),
+        "seconds": seconds,
         "images": outcome.images,
-        "rejects": sum(outcome.rejects.values()),
-        "images_per_s": outcome.images_per_s,
+        "rejects": sum(rejects.values()),
+        "images_per_s": enriched / max(seconds, 1e-9),
         "device": f"{release.device} {release.precision}",
         "details": json.dumps(details),
     }
     warehouse.replace_batch("runs", name, pa.Table.from_pylist([row], RUNS.arrow_schema))
 
 
+def _earlier(warehouse: Warehouse, name: str) -> dict[str, Any]:
+    rows = warehouse.read("runs", filter=pc.field("batch_id") == name).to_pylist()
+    return rows[0] if rows else {}
+
+
+def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: first.get(key, 0) + second.get(key, 0) for key in {**first, **second}}
+
+
 def summary(outcome: Outcome, release: Release, *, run_id: str, part: int) -> dict[str, Any]:
-    """The JSON line of the command."""
+    """The JSON line of the command: what this attempt did; `images` are all of the part's that are in the ledger."""
     return {
         "run_id": run_id,
         "part": part,

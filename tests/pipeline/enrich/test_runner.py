@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -247,17 +246,30 @@ def test_nothing_to_do_is_no_error(settings: Settings, release: Release) -> None
     assert (outcome.images, outcome.batches, outcome.failures) == (0, 0, [])
 
 
-def test_the_run_is_recorded_once_a_part(settings: Settings, catalog: list[PlannedImage], release: Release) -> None:
+def test_the_run_is_recorded_once_a_part_and_attempts_add_up(
+    settings: Settings, catalog: list[PlannedImage], release: Release
+) -> None:
     warehouse = open_warehouse(settings)
-    outcome = run(settings, release, batches(catalog[:3], release))
-    for _ in range(2):
-        record(warehouse, outcome, release, run_id=RUN, part=1, started_at=datetime.now(UTC))
+    todo, start = batches(catalog, release), datetime(2026, 7, 31, tzinfo=UTC)
+    first = run(settings, release, todo[:2])
+    record(warehouse, first, release, run_id=RUN, part=1, started_at=start)
+    second = run(settings, release, todo)
+    record(warehouse, second, release, run_id=RUN, part=1, started_at=start + timedelta(hours=1))
     (row,) = warehouse.read("runs").to_pylist()
-    assert (row["job"], row["part"], row["images"], row["rejects"], row["device"]) == ("enrich", 1, 3, 0, "cpu fp32")
+    assert (row["job"], row["part"], row["images"], row["rejects"], row["device"]) == ("enrich", 1, 8, 1, "cpu fp32")
+    assert row["started_at"] == start
+    assert row["seconds"] == pytest.approx(first.seconds + second.seconds)
+    assert row["images_per_s"] == pytest.approx(8 / row["seconds"])
     details = json.loads(row["details"])
-    assert details["seconds"]["backbone"] > 0
-    assert details["peak_rss_mib"] == outcome.peak_rss_mib
-    line = summary(outcome, release, run_id=RUN, part=1)
-    assert {"run_id", "images", "rejects", "batches", "seconds", "images_per_s", "device", "precision"} <= set(line)
-    assert isinstance(json.dumps(line), str)
-    assert isinstance(warehouse.read("runs"), pa.Table)
+    assert (details["batches"], details["rejects"]) == (3, {"not_an_image": 1})
+    assert details["seconds"]["backbone"] == pytest.approx(first.steps["backbone"] + second.steps["backbone"], abs=0.01)
+
+
+def test_the_json_line_says_what_this_attempt_did(
+    settings: Settings, catalog: list[PlannedImage], release: Release
+) -> None:
+    line = summary(run(settings, release, batches(catalog, release)), release, run_id=RUN, part=0)
+    assert json.loads(json.dumps(line)) == line
+    assert (line["run_id"], line["images"], line["rejects"], line["batches"]) == (RUN, 8, 1, 3)
+    assert (line["device"], line["precision"]) == ("cpu", "fp32")
+    assert line["seconds"] > 0 and line["images_per_s"] > 0

@@ -72,16 +72,20 @@ class Trained:
     epochs: int
 
 
-def train_heads(
-    data: FeatureSet, request: Request, folder: Path, on_epoch: OnEpoch | None = None, *, resume: bool = False
-) -> Trained:
-    """Train, calibrate and test heads; cards and weights go to `folder`/cards, the log to `folder`/metrics.jsonl.
+@dataclass(frozen=True)
+class Ready:
+    """Everything that training starts from: plans, labelled examples, and untrained (or taken over) heads."""
 
-    Args:
-        resume: go on from the folder's checkpoint.
+    plans: list[Plan]
+    examples: Examples
+    heads: dict[str, Head]
+
+
+def prepare(data: FeatureSet, request: Request) -> Ready:
+    """Choose labels, split, encode, and make the first heads.
 
     Raises:
-        DataError: a head is not in the data, has one label only or too few rows, or the checkpoint does not fit.
+        DataError: a head is not in the data, has one label only or too few rows.
     """
     if missing := sorted(set(request.heads) - set(data.heads)):
         raise DataError(f"the features have no labels for {missing}; they have {', '.join(data.heads)}")
@@ -96,9 +100,24 @@ def train_heads(
     for plan in plans:
         if plan.head in started:
             take_over(heads[plan.head], plan, started[plan.head])
-    trainer = HeadTrainer(examples, plans, heads, request.options, folder)
+    return Ready(plans, examples, heads)
+
+
+def train_heads(
+    data: FeatureSet, request: Request, folder: Path, on_epoch: OnEpoch | None = None, *, resume: bool = False
+) -> Trained:
+    """Train, calibrate and test heads; cards and weights go to `folder`/cards, the log to `folder`/metrics.jsonl.
+
+    Args:
+        resume: go on from the folder's checkpoint.
+
+    Raises:
+        DataError: see `prepare`; or the checkpoint does not fit.
+    """
+    ready = prepare(data, request)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = HeadTrainer(ready.examples, ready.plans, ready.heads, request.options, folder)
     log = TrainingLog(folder, after_epoch=trainer.resume() if resume else 0)
-    save_split(data, parts, folder)
 
     def logged(epoch: int, figures: dict[str, float]) -> None:
         log.add(epoch, **figures)
@@ -106,13 +125,21 @@ def train_heads(
             on_epoch(epoch, figures)
 
     trained = trainer.fit(logged)
+    return write_heads(data, ready, trained, request, folder, trainer.epoch)
+
+
+def write_heads(
+    data: FeatureSet, ready: Ready, trained: Mapping[str, Head], request: Request, folder: Path, epochs: int
+) -> Trained:
+    """Calibrate and test trained heads and write cards, test predictions and the split."""
+    save_split(data, ready.examples.parts, folder)
     cards, figures = {}, {}
-    for plan in plans:
-        card = _card(plan, trained[plan.head], examples, data, request)
+    for plan in ready.plans:
+        card = _card(plan, trained[plan.head], ready.examples, data, request)
         cards[plan.head] = write_card(card, head_tensors(trained[plan.head]), folder / "cards")
         figures[plan.head] = dict(card.figures)
-        save_predictions(LoadedHead(card, trained[plan.head]), examples, plan, folder)
-    return Trained(cards, figures, near_duplicates(data.features, parts), trainer.epoch)
+        save_predictions(LoadedHead(card, trained[plan.head]), ready.examples, plan, folder)
+    return Trained(cards, figures, near_duplicates(data.features, ready.examples.parts), epochs)
 
 
 def _inputs(head: str, data: FeatureSet, request: Request) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Cached features: the backbone runs once over the training photos, heads then train in seconds.
 
 A folder: `features.npy` float16 (N, D), memory-mapped; `input_<name>.npy` float16 (N, length), further inputs of heads;
-`rows.parquet`, one row each (file, product_id, box, labels); `meta.json`: source, heads, inputs, digest of the
-backbone's card, counts.
+`pictures.npy` uint8 (N, 3, S, S), where fine-tuning is meant to follow; `rows.parquet`, one row each (file, product_id,
+box, labels); `meta.json`: source, heads, inputs, digest of the backbone's card, counts.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 from models.errors import DataError
 
 FEATURES, ROWS, META = "features.npy", "rows.parquet", "meta.json"
+PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class FeatureWriter:
     Args:
         arrays: names and lengths of the arrays a row has: `features`, and further inputs.
         capacity: rows there can be at the most.
+        picture: side of the pictures to keep as well, uint8 (3, side, side), for fine-tuning; 0 keeps none.
     """
 
-    def __init__(self, folder: Path, arrays: Mapping[str, int], capacity: int) -> None:
+    def __init__(self, folder: Path, arrays: Mapping[str, int], capacity: int, picture: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / META).unlink(missing_ok=True)
         self.folder = folder
@@ -67,9 +69,12 @@ class FeatureWriter:
             name: np.lib.format.open_memmap(_partial(folder, name), "w+", np.float16, (capacity, length))
             for name, length in arrays.items()
         }
+        if picture:
+            shape = (capacity, 3, picture, picture)
+            self._maps[PICTURES] = np.lib.format.open_memmap(_partial(folder, PICTURES), "w+", np.uint8, shape)
 
     def add(self, arrays: Mapping[str, np.ndarray], rows: pd.DataFrame) -> None:
-        """Append n rows and their arrays (n, length)."""
+        """Append n rows and their arrays (n, length), pictures included where they are kept."""
         for name, mapped in self._maps.items():
             mapped[self.count : self.count + len(rows)] = arrays[name]
         self.count += len(rows)
@@ -87,13 +92,13 @@ class FeatureWriter:
         rows = pd.concat(self._rows, ignore_index=True)
         rows.insert(0, "source", meta["source"])
         rows.to_parquet(self.folder / ROWS, index=False)
-        inputs = [name for name in self._maps if name != "features"]
+        inputs = [name for name in self._maps if name not in {"features", PICTURES}]
         (self.folder / META).write_text(json.dumps({**meta, "inputs": inputs, "rows": self.count}, indent=1))
         return self.count
 
 
 def _file(folder: Path, name: str) -> Path:
-    return folder / (FEATURES if name == "features" else f"input_{name}.npy")
+    return folder / (f"{name}.npy" if name in {"features", PICTURES} else f"input_{name}.npy")
 
 
 def _partial(folder: Path, name: str) -> Path:
@@ -116,6 +121,18 @@ def read_features(folder: Path) -> FeatureSet:
     if len(features) != len(rows):
         raise DataError(f"{folder} has {len(features)} features, but {len(rows)} rows; make it again")
     return FeatureSet(features, rows, tuple(meta["heads"]), meta["backbone"], extra)
+
+
+def read_pictures(folder: Path) -> np.ndarray:
+    """The pictures of a folder of features, memory-mapped uint8 (N, 3, S, S).
+
+    Raises:
+        DataError: they were not kept.
+    """
+    path = _file(folder, PICTURES)
+    if not path.is_file():
+        raise DataError(f"{folder} keeps no pictures; make it again with `atelier features --pictures`")
+    return np.load(path, mmap_mode="r")
 
 
 def join_features(sets: Sequence[FeatureSet]) -> FeatureSet:

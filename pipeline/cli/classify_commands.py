@@ -1,4 +1,4 @@
-"""`atelier classify train|plot|test`: heads for color, brand, type and any other attribute."""
+"""`atelier classify train|finetune|plot|test`: heads for color, brand, type and any other attribute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli.output import emit, log, progress
 from pipeline.errors import InputError
+from pipeline.settings import settings
 
 ALIASES = {"pool": "type"}
 """Other names of heads: `pool` is what FashionBrain calls the type."""
@@ -29,6 +30,7 @@ def attach(app: typer.Typer) -> None:
     group.command("train")(train)
     group.command("plot")(plot)
     group.command("test")(test)
+    group.command("finetune")(finetune)
     app.add_typer(group, name="classify")
 
 
@@ -183,3 +185,85 @@ def test(
     data = join_features([read_features(folder) for folder in features])
     split = None if everything else Split(split_seed, test=held_out)
     emit({"card": str(card), **judge_head(card, data, split)})
+
+
+def finetune(
+    out: Annotated[Path, typer.Argument(help="folder of the run: cards of backbone and heads, metrics.jsonl")],
+    features: Annotated[Path, typer.Option(help="folder made by `atelier features --pictures`")],
+    head: Annotated[list[str], typer.Option(help="attribute to learn (a label column); again for several at once")],
+    backbone: Annotated[Path | None, typer.Option(help="card of the backbone; default: the starter's")] = None,
+    name: Annotated[str, typer.Option(help="name of the new backbone's card")] = "backbone",
+    multi: Annotated[list[str] | None, typer.Option(help="heads that may give several labels at once")] = None,
+    extra_input: Annotated[list[str] | None, typer.Option(help="HEAD=NAME: a further input of a head")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the training pictures, at the most")] = 8,
+    lr: Annotated[float, typer.Option(help="learning rate of the heads; the backbone gets a tenth and less")] = 3e-3,
+    frozen: Annotated[int, typer.Option(min=0, max=3, help="stages from the bottom that do not learn")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="pictures a step")] = 32,
+    balance: Annotated[float, typer.Option(min=0, max=1, help="1: labels of the first head are drawn alike")] = 0.0,
+    min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
+    precision: Annotated[float, typer.Option(min=0.01, max=1, help="wanted share of right answers")] = 0.9,
+    validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
+    held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
+    split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
+    seed: Annotated[int, typer.Option(help="of order and augmentation")] = 0,
+    licence: Annotated[str, typer.Option(help="licence of the weights, for the card")] = "",
+    data: Annotated[str, typer.Option(help="what the training data are, for the card")] = "",
+) -> None:
+    """Fine-tune the backbone together with heads: better answers for minutes to hours of training.
+
+    Several heads share the backbone, their losses are summed, and pictures are only augmented in ways that every
+    head allows (no hue jitter with color, no mirroring with brand). Put the new cards into a release:
+
+        atelier features var/features/shop --labels shop/labels.csv --label-column type --pictures
+
+        atelier classify finetune var/runs/shop --features var/features/shop --head type
+
+        atelier release create var/releases/2 --from starter --card var/runs/shop/cards/backbone.toml
+            --card var/runs/shop/cards/type.toml --without color ...
+
+    Heads and captioners of other backbones do not fit the new one: leave them out or train them on its features.
+    """
+    from models.devices import capabilities, choose
+    from models.release_cards import STARTER, read_release
+    from models.training.classify import Request, Words
+    from models.training.features import join_features, read_features, read_pictures
+    from models.training.finetune import TuneOptions
+    from models.training.splits import Split
+    from models.training.tuned_release import TuneRequest, tune
+
+    heads = [ALIASES.get(one, one) for one in head]
+    several = {ALIASES.get(one, one) for one in multi or []}
+    request = Request(
+        heads={one: "multi" if one in several else "single" for one in heads},
+        min_count=min_count,
+        precision=precision,
+        split=Split(split_seed, validation, held_out),
+        inputs=_inputs(extra_input or []),
+        words=Words(licence, data, command_line()),
+    )
+    options = TuneOptions(epochs=epochs, lr=lr, frozen=frozen, batch=batch, balance=balance, seed=seed)
+    enrich = settings().enrich
+    placement = choose(enrich.device, enrich.precision, capabilities())
+    log.info("fine-tuning on %s in %s", placement.device, placement.precision)
+    start = backbone or STARTER / "cards" / f"{read_release(STARTER).backbone[0].name}.toml"
+    with progress(f"fine-tune {', '.join(heads)}", epochs, "epochs") as advance:
+
+        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
+            log.info("epoch %d: %s", epoch, "  ".join(f"{one} {value:.4f}" for one, value in numbers.items()))
+            advance()
+
+        wanted = TuneRequest(request, options, name)
+        joined, pictures = join_features([read_features(features)]), read_pictures(features)
+        card, made = tune(joined, pictures, start, wanted, placement, out, on_epoch, resume=resume)
+    emit(
+        {
+            "out": str(out),
+            "backbone": str(card),
+            "cards": {one: str(path) for one, path in made.cards.items()},
+            "figures": made.figures,
+            "epochs": made.epochs,
+            "device": placement.device,
+            "precision": placement.precision,
+        }
+    )

@@ -33,6 +33,9 @@ def features(
     ] = None,
     names: Annotated[Path | None, typer.Option(help="TOML with new names for labels, a table a head")] = None,
     name: Annotated[str | None, typer.Option(help="name of this source in figures; default: its folder's")] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="keep the resized photos too, for `atelier classify finetune`")
+    ] = False,
     release: Annotated[str | None, typer.Option(help="release whose backbone is used; default: release.uri")] = None,
 ) -> None:
     """Cache the features of a labelled catalog.
@@ -60,7 +63,7 @@ def features(
     )
     log.info("%s: %d pictures, on %s in %s", catalog.name, len(catalog.rows), loaded.device, loaded.precision)
     with progress(f"features of {catalog.name}", len(catalog.rows), "pictures") as advance:
-        made = extract(catalog, loaded, chosen, out, advance)
+        made = extract(catalog, loaded, chosen, out, advance, pictures=pictures)
     for reason, keys in made.examples.items():
         log.warning("%d photos left out, %s: %s", made.left_out[reason], reason, ", ".join(keys))
     emit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import torch
 
 from models.preprocessing import Preprocessing
 from models.release import Release
-from models.training.features import FeatureWriter
+from models.training.features import PICTURES, FeatureWriter
 from pipeline.errors import InputError, PhotoError
 from pipeline.images.color import HISTOGRAM_LENGTH, color_histogram
 from pipeline.images.crops import crop
@@ -49,29 +50,39 @@ class Extracted:
 
 
 def extract(
-    catalog: LabelledCatalog, release: Release, settings: Settings, out: Path, advance: Callable[[int], None]
+    catalog: LabelledCatalog,
+    release: Release,
+    settings: Settings,
+    out: Path,
+    advance: Callable[[int], None],
+    *,
+    pictures: bool = False,
 ) -> Extracted:
     """Write the features of every picture of the catalog to the folder `out`.
 
     Args:
         advance: told how many rows are done.
+        pictures: keep the resized pictures as well, for fine-tuning; 147 KB a row at 224 pixels.
 
     Raises:
-        InputError: none of the photos could be read; the message says why and names some.
+        InputError: the disk has no room for the pictures; or none of the photos could be read: the message says why
+            and names some.
     """
     groups = [rows for _, rows in catalog.rows.groupby("file", sort=True)]
-    arrays = {"features": release.dim, HISTOGRAM: HISTOGRAM_LENGTH}
-    writer = FeatureWriter(out, arrays, sum(map(len, groups)))
+    lengths = {"features": release.dim, HISTOGRAM: HISTOGRAM_LENGTH}
+    side = release.preprocessing.size if pictures else 0
+    _check_room(out, 3 * side * side * sum(map(len, groups)))
+    writer = FeatureWriter(out, lengths, sum(map(len, groups)), side)
     left_out: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
     pending: list[tuple[_Pictures, pd.DataFrame]] = []
 
     def flush() -> None:
         if pending:
-            features = release.features(torch.cat([pictures.crops for pictures, _ in pending]))
-            histograms = np.concatenate([pictures.histograms for pictures, _ in pending])
-            rows = pd.concat([rows for _, rows in pending])
-            writer.add({"features": features, HISTOGRAM: histograms}, rows)
+            crops = torch.cat([made.crops for made, _ in pending])
+            histograms = np.concatenate([made.histograms for made, _ in pending])
+            arrays = {"features": release.features(crops), HISTOGRAM: histograms, PICTURES: crops.numpy()}
+            writer.add(arrays, pd.concat([rows for _, rows in pending]))
             pending.clear()
 
     for rows, made in _decoded(groups, catalog, release.preprocessing, settings):
@@ -98,6 +109,16 @@ def extract(
         }
     )
     return Extracted(written, dict(left_out), examples)
+
+
+def _check_room(out: Path, needed: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise InputError(
+            f"the pictures need {needed / 2**30:.1f} GiB and the disk of {out} has {free / 2**30:.1f} GiB free; "
+            "leave --pictures out, or choose another folder"
+        )
 
 
 def _words(examples: dict[str, list[str]]) -> str:

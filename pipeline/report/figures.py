@@ -11,11 +11,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from pipeline.report.content import Figure
+from pipeline.report.texts import day
 
 INK, MUTED, RULE, ACCENT = "#010203", "#040506", "#070809", "#0a0b0c"
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", ACCENT: "var(--accent)"}
@@ -23,9 +25,9 @@ _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)", ACC
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a trend: its label on the x axis and its value; None where the run has none."""
+    """One run of a trend: when it was and its value; None where the run has none."""
 
-    label: str
+    at: datetime
     value: float | None
 
 
@@ -53,24 +55,31 @@ def trend(points: Sequence[Point], words: str, *, gate: float | None = None) -> 
 
 def _draw(axes: Any, known: Sequence[Point], gate: float | None) -> None:
     x = range(len(known))
-    values = [p.value for p in known]
+    values = [float(p.value or 0) for p in known]
     axes.patch.set_alpha(0)
     axes.plot(x, values, color=ACCENT, linewidth=1.8, marker="o", markersize=3.5, clip_on=False)
     axes.plot([x[-1]], [values[-1]], color=ACCENT, marker="o", markersize=7, clip_on=False)
-    axes.annotate(f"{values[-1]:.4g}", (x[-1], values[-1]), textcoords="offset points", xytext=(0, 9), ha="center")
+    last = f"{values[-1]:.3f}" if gate is not None else f"{values[-1]:,.1f}"
+    axes.annotate(last, (x[-1], values[-1]), textcoords="offset points", xytext=(0, 9), ha="center")
     if gate is not None:
         axes.axhline(gate, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     else:
         axes.set_ylim(bottom=0)
     axes.margins(x=0.04, y=0.2)
     shown = sorted({0, len(known) // 2, len(known) - 1})
-    axes.set_xticks(shown, [known[i].label for i in shown])
+    axes.set_xticks(shown, labels_of([known[i].at for i in shown]))
     axes.yaxis.set_major_locator(_locator())
     axes.tick_params(length=0, pad=6, colors=MUTED)
     axes.grid(axis="y", color=RULE, linewidth=1)
     axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def labels_of(times: Sequence[datetime]) -> list[str]:
+    """Days on an axis, 23 Nov; with the hour where two would read the same."""
+    days = [day(time) for time in times]
+    return days if len(set(days)) == len(days) else [f"{day(time)} {time:%H:%M}" for time in times]
 
 
 def _locator() -> Any:

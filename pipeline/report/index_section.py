@@ -10,7 +10,7 @@ from pipeline.report.asking import Row
 from pipeline.report.content import Bar, Figure, IndexFacts
 from pipeline.report.figures import Point, trend
 from pipeline.report.page import count, seconds
-from pipeline.report.texts import clip, day, plural
+from pipeline.report.texts import clip, plural
 from pipeline.settings import Settings
 from pipeline.storage import open_store
 
@@ -111,7 +111,7 @@ def _bars(manifest: Manifest | None, settings: Settings) -> tuple[Bar, ...]:
 
 
 def _trend(history: Sequence[Row], gate: float) -> Figure | None:
-    points = [Point(day(row["built_at"]), row["recall_at_10"]) for row in reversed(history)]
+    points = [Point(row["built_at"], row["recall_at_10"]) for row in reversed(history)]
     known = [point.value for point in points if point.value is not None]
     if len(known) < 2:
         return None

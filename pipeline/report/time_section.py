@@ -11,7 +11,7 @@ from pipeline.report.asking import Row
 from pipeline.report.content import Bar, Figure
 from pipeline.report.figures import Point, trend
 from pipeline.report.page import seconds
-from pipeline.report.texts import clip, day
+from pipeline.report.texts import clip
 
 STEPS_SHOWN = 8
 JOBS_SHOWN = 20
@@ -65,4 +65,4 @@ def rate_trend(history: Sequence[Row]) -> Figure | None:
     if len(rows) < 2:
         return None
     words = f"Images a second over the last {len(rows)} runs: {rows[-1]['images_per_s']:.1f} in the latest"
-    return trend([Point(day(row["started_at"]), row["images_per_s"]) for row in rows], words)
+    return trend([Point(row["started_at"], row["images_per_s"]) for row in rows], words)

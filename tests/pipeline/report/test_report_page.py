@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -31,12 +31,13 @@ from pipeline.report.content import (
     RunLine,
     Section,
 )
-from pipeline.report.figures import Point, trend
+from pipeline.report.figures import Point, labels_of, trend
 from pipeline.report.page import count, percent, render_index, render_page, seconds
 from pipeline.report.swatches import HEX, swatch_class, swatch_style
 from pipeline.report.texts import clip
 
 PIXEL = "data:image/jpeg;base64,/9j/4AAQ"
+NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 SECTIONS = ("numbers", "time", "quarantine", "gallery", "look", "labels", "index", "checks")
 
 
@@ -83,8 +84,8 @@ def card(word: str) -> Card:
 
 def page(word: str = "word") -> Page:
     """A page with every kind of content; `word` stands wherever data comes in."""
-    figure = trend([Point(word, 0.9), Point(word, 0.95)], word, gate=0.9)
-    other = trend([Point(word, 0.8), Point(word, 0.7)], f"{word} of the index")
+    figure = trend([Point(NIGHT, 0.9), Point(NIGHT, 0.95)], word, gate=0.9)
+    other = trend([Point(NIGHT, 0.8), Point(NIGHT, 0.7)], f"{word} of the index")
     return Page(
         run_id=word,
         title=word,
@@ -255,13 +256,18 @@ def test_abstentions_are_shown_plainly():
 
 
 def test_a_trend_needs_two_points_and_is_the_same_every_time():
-    points = [Point("1 Nov", 0.9), Point("2 Nov", None), Point("3 Nov", 0.8)]
+    points = [Point(NIGHT, 0.9), Point(NIGHT + timedelta(days=1), None), Point(NIGHT + timedelta(days=2), 0.8)]
     assert trend(points[:2], "words") is None
     first, second = trend(points, "words"), trend(points, "words")
     assert first == second
     assert "#0a0b0c" not in first.svg
     assert "var(--accent)" in first.svg
     assert "<style" not in first.svg
+
+
+def test_runs_of_one_day_are_told_apart_by_the_hour():
+    assert labels_of([NIGHT, NIGHT + timedelta(days=1)]) == ["23 Nov", "24 Nov"]
+    assert labels_of([NIGHT, NIGHT + timedelta(hours=9)]) == ["23 Nov 02:00", "23 Nov 11:00"]
 
 
 @given(st.text(max_size=60), st.integers(3, 40))

@@ -110,7 +110,8 @@ def _predicted(one: FeatureSet, named: str, category: str) -> list[str | None] |
     if category not in release.heads:
         log.warning("release %s has no head %s: no category search for it", named, category)
         return None
-    return [answer.best for answer in release.classify(np.asarray(one.features, np.float32))[category]]
+    extra = {name: np.asarray(values, np.float32) for name, values in one.extra.items()}
+    return [answer.best for answer in release.classify(np.asarray(one.features, np.float32), extra)[category]]
 
 
 def _numbers(text: str) -> list[int]:

@@ -148,14 +148,14 @@ def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray, str | None]
 
 def _by_file(path: Path, index: Index) -> tuple[np.ndarray, np.ndarray, str | None]:
     """The vector of a photo that need not be in the catalog, made as the catalog's were."""
+    if not path.is_file():
+        raise InputError(f"--image {path} is not a file")
     import numpy as np
 
     from models.release import load_release
     from pipeline.enrich.query import embed_photos
     from pipeline.releases import release_folder
 
-    if not path.is_file():
-        raise InputError(f"--image {path} is not a file")
     enrich = settings().enrich
     release = load_release(
         release_folder(settings()), enrich.device, enrich.precision, enrich.threads, enrich.model_images

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline.errors import InputError
@@ -24,6 +33,9 @@ FILE_BYTES = 256 * 2**20
 
 ROW_GROUP_ROWS = 128 * 1024
 """Rows a row group: small enough that readers of one key range skip most of a large file."""
+
+CHECKPOINT_COMMITS = 25
+"""Whoever opens a table reads the last checkpoint and the commits since, one small file each."""
 
 _STATISTICS = ("image_key", "batch_id", "product_id")
 
@@ -42,6 +54,7 @@ class TableFacts:
 class DeltaFolder:
     """Where a declared table lies; holds no state, so that threads and processes may share it.
 
+    `uri` ends with the table's name.
     `options` gives what the library needs to reach `uri`, asked anew each time because credentials expire.
     """
 
@@ -77,31 +90,55 @@ class DeltaFolder:
         missing = [f for f in self.table.arrow_schema if f.name not in present]
         return self._widen(loaded, missing) if missing else loaded
 
-    def replace(
-        self, delta: DeltaTable, rows: pa.Table | pa.RecordBatchReader, predicate: str | None, *, rebase: bool = True
-    ) -> int:
-        """Commit `rows` in place of those that match `predicate` (None: of all); returns the new version.
+    def put_batch(self, delta: DeltaTable, batch_id: str, rows: pa.Table, *, rebase: bool = True) -> int:
+        """Commit `rows` (may be empty) as the rows of a batch in place of those it has; returns the version.
+
+        A batch that no file holds yet is appended, which costs the same however many files there are. The commit
+        carries the batch's name as a transaction, so that of two attempts that both saw it missing one fails.
 
         Args:
             delta: the version this write rests on.
-            rows: may be empty.
-            predicate: SQL; every new row has to match it too.
-            rebase: whether the commit may land behind commits made since `delta` that touch no row of `predicate`.
-                False is a compare-and-swap on the version: any commit since then makes this one fail.
+            batch_id: all rows are of it.
+            rows: in the declared columns.
+            rebase: whether the commit may land behind others made since `delta` that do not touch this batch. False is
+                a compare-and-swap on the version: any commit since then makes this one fail.
 
         Raises:
             StaleError: another commit came first.
         """
-        retries = None if rebase else 0
+        predicate = f"batch_id = {sql_text(batch_id)}"
+        transaction = Transaction(app_id=f"batch {batch_id}", version=delta.version())
+        properties = CommitProperties(max_commit_retries=None if rebase else 0, app_transactions=[transaction])
+        if delta.file_uris(file_pruning_predicate=predicate):
+            return self._write(delta, rows, properties, mode="overwrite", predicate=predicate)
+        return self._write(delta, rows, properties, mode="append") if rows.num_rows else delta.version()
+
+    def overwrite(self, delta: DeltaTable, rows: pa.Table | pa.RecordBatchReader, predicate: str | None) -> int:
+        """Commit `rows` in place of those that match `predicate` (SQL; None: of all); returns the new version.
+
+        Raises:
+            StaleError: rows that match were changed since `delta`.
+        """
+        return self._write(delta, rows, CommitProperties(), mode="overwrite", predicate=predicate)
+
+    def _write(
+        self,
+        delta: DeltaTable,
+        rows: pa.Table | pa.RecordBatchReader,
+        properties: CommitProperties,
+        mode: Literal["append", "overwrite"],
+        predicate: str | None = None,
+    ) -> int:
+        condition: dict[str, Any] = {"predicate": predicate} if predicate else {}
         with translated(self.table.name, self.uri):
             write_deltalake(
                 delta,
                 rows,
-                mode="overwrite",
-                predicate=predicate,
+                mode=mode,
                 target_file_size=FILE_BYTES,
                 writer_properties=writer_properties(self.table),
-                commit_properties=CommitProperties(max_commit_retries=retries),
+                commit_properties=properties,
+                **condition,
             )
             return delta.version()
 
@@ -110,13 +147,15 @@ class DeltaFolder:
         with translated(self.table.name, self.uri):
             return delta.to_pyarrow_dataset(filesystem=self.filesystem(), file_pruning_predicate=pruning)
 
-    def files(self, delta: DeltaTable) -> list[str]:
-        """Paths of the live files, relative to the table.
+    def files(self, delta: DeltaTable, pruning: str | None = None) -> list[str]:
+        """Paths of the live files that may hold rows matching `pruning` (SQL on statistics), relative to the table.
 
-        The library's absolute ones are percent-encoded as if they were URLs, which no file system understands.
+        The library's absolute paths are percent-encoded as if they were URLs, which no file system understands.
         """
         with translated(self.table.name, self.uri):
-            return pa.table(delta.get_add_actions(flatten=True)).column("path").to_pylist()
+            uris = delta.file_uris(file_pruning_predicate=pruning)
+        end_of_root = f"/{self.table.name}/"
+        return [uri.rpartition(end_of_root)[2] for uri in uris]
 
     def facts(self) -> TableFacts | None:
         """Size of the newest version, from the log alone; None where the table was never created."""
@@ -187,6 +226,11 @@ class DeltaFolder:
         return delta
 
 
+def sql_text(value: str) -> str:
+    """`value` as an SQL string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def writer_properties(table: Table) -> WriterProperties:
     """How the table's files are written: zstd; but a table with vectors uncompressed (float16 noise does not shrink).
 
@@ -205,4 +249,8 @@ def writer_properties(table: Table) -> WriterProperties:
 def _configuration(table: Table) -> dict[str, str | None]:
     """Statistics in the log only for columns that prune files; old log entries stay, snapshots name them."""
     indexed = [name for name in _STATISTICS if name in table.column]
-    return {"delta.dataSkippingStatsColumns": ",".join(indexed), "delta.enableExpiredLogCleanup": "false"}
+    return {
+        "delta.dataSkippingStatsColumns": ",".join(indexed),
+        "delta.enableExpiredLogCleanup": "false",
+        "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
+    }

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 
 from pipeline.errors import Reason
-from pipeline.tables.query import sql_type
 from pipeline.tables.schema import TABLES, Column, Table
+from pipeline.tables.sources import sql_type
 from pipeline.tables.sql_files import SqlFile, read_sql
 
 _HEAD = """# Data dictionary

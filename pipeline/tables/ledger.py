@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from pipeline.errors import InputError, StaleError
-from pipeline.tables.delta import DeltaFolder
+from pipeline.tables.delta import DeltaFolder, sql_text
 from pipeline.tables.faults import translated
-
-_SEEN = ("image_key", "etag", "batch_id")
+from pipeline.tables.sources import source
 
 
 class OverlapError(StaleError):
@@ -49,38 +47,32 @@ def commit_once(folder: DeltaFolder, batch_id: str, release_id: str, rows: pa.Ta
         StaleError: the ledger changed meanwhile; nothing was committed.
     """
     delta = folder.load_or_create()
-    keys = tuple(sorted(overlapping(folder, delta, batch_id, release_id, rows)))
+    keys = overlapping(folder, delta, batch_id, release_id, rows)
     if keys:
-        raise OverlapError(keys, batch_id)
-    return folder.replace(delta, rows, f"batch_id = '{batch_id}'", rebase=False)
+        raise OverlapError(tuple(keys), batch_id)
+    return folder.put_batch(delta, batch_id, rows, rebase=False)
 
 
-def overlapping(
-    folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_id: str, rows: pa.Table
-) -> Iterator[str]:
-    """Yield the image keys of `rows` that `delta` holds with the same etag and release under another batch.
+def overlapping(folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_id: str, rows: pa.Table) -> list[str]:
+    """The image keys of `rows` that `delta` holds with the same etag and release under another batch, in order.
 
     A batch is a range of sorted keys, so the files' smallest and largest keys rule out nearly all of them: in a
     backfill a commit reads no other file, and over all batches of a run each file is read about once.
     """
     if not rows.num_rows:
-        return
-    extremes = pc.min_max(rows.column("image_key")).as_py()
-    low, high = extremes["min"], extremes["max"]
-    pruning = f"release_id = {sql_text(release_id)} AND image_key >= {sql_text(low)} AND image_key <= {sql_text(high)}"
-    dataset = folder.dataset(delta, pruning)
-    key = pc.field("image_key")
-    theirs = (key >= low) & (key <= high) & (pc.field("batch_id") != batch_id) & (pc.field("release_id") == release_id)
-    mine = dict(zip(rows.column("image_key").to_pylist(), rows.column("etag").to_pylist(), strict=True))
-    wanted = pa.array(list(mine), pa.string())
-    scanner = dataset.scanner(columns=list(_SEEN), filter=theirs, batch_readahead=4, fragment_readahead=4)
-    with translated(folder.table.name, folder.uri):
-        for batch in scanner.to_batches():
-            near = batch.filter(pc.is_in(batch.column("image_key"), value_set=wanted))
-            pairs = zip(near.column("image_key").to_pylist(), near.column("etag").to_pylist(), strict=True)
-            yield from (image_key for image_key, etag in pairs if mine[image_key] == etag)
-
-
-def sql_text(value: str) -> str:
-    """`value` as an SQL string literal."""
-    return "'" + value.replace("'", "''") + "'"
+        return []
+    span = pc.min_max(rows.column("image_key")).as_py()
+    pruning = (
+        f"release_id = {sql_text(release_id)} "
+        f"AND image_key >= {sql_text(span['min'])} AND image_key <= {sql_text(span['max'])}"
+    )
+    if not folder.files(delta, pruning):
+        return []  # the usual case, without a database
+    with duckdb.connect() as con, translated(folder.table.name, folder.uri):
+        con.register("mine", rows.select(["image_key", "etag"]))
+        found = con.execute(
+            f"SELECT DISTINCT image_key FROM {source(con, folder, delta, pruning)} AS theirs "
+            f"SEMI JOIN mine USING (image_key, etag) WHERE batch_id <> ? AND {pruning} ORDER BY image_key",
+            [batch_id],
+        )
+        return [row[0] for row in found.fetchall()]

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-from deltalake import DeltaTable
 
 from pipeline.errors import InputError
 from pipeline.settings import Settings
-from pipeline.tables.delta import EVOLVED, DeltaFolder
-from pipeline.tables.ledger import sql_text
+from pipeline.tables.delta import DeltaFolder
 from pipeline.tables.schema import TABLES
 from pipeline.tables.snapshots import Snapshot
+from pipeline.tables.sources import source, sql_type
 from pipeline.tables.sql_files import in_order, read_sql
 from pipeline.tables.warehouse import Warehouse
-
-_WILDCARDS = re.compile(r"[*?]")
-_SQL_TYPES = {
-    pa.string(): "VARCHAR",
-    pa.binary(): "BLOB",
-    pa.bool_(): "BOOLEAN",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-    pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
-}
 
 
 def connect(
@@ -66,15 +50,6 @@ def connect(
     return con
 
 
-def sql_type(kind: pa.DataType) -> str:
-    """The DuckDB type of a declared column type."""
-    if pa.types.is_list(kind):
-        return f"{sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return "STRUCT(" + ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind) + ")"
-    return _SQL_TYPES[kind]
-
-
 def _configuration(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """Limits; no extension is ever looked for on the network; a spill folder that no other process shares."""
     spill = Path(settings.sql.spill).absolute() / secrets.token_hex(8)
@@ -95,39 +70,15 @@ def _add_table(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, snapshot: Sn
     pinned = snapshot.versions.get(table.name) if snapshot else None
     absent = snapshot is not None and pinned is None
     delta = None if absent else folder.load(pinned)
-    source = "" if delta is None else _source(con, folder, delta)
+    files = "" if delta is None else source(con, folder, delta)
     present = set() if delta is None else {field.name for field in delta.schema().fields}
     columns = ", ".join(
-        f'"{c.name}"' if source and c.name in present else f'NULL::{sql_type(c.type)} AS "{c.name}"'
+        f'"{c.name}"' if files and c.name in present else f'NULL::{sql_type(c.type)} AS "{c.name}"'
         for c in table.columns
     )
-    con.execute(f'CREATE VIEW stored."{table.name}" AS SELECT {columns}{source or " WHERE false"}')
+    con.execute(f'CREATE VIEW stored."{table.name}" AS SELECT {columns} {f"FROM {files}" if files else "WHERE false"}')
     counted = " SEMI JOIN (SELECT DISTINCT batch_id FROM stored.images) USING (batch_id)" if table.ledgered else ""
     con.execute(f'CREATE VIEW "{table.name}" AS SELECT * FROM stored."{table.name}"{counted}')
-
-
-def _source(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, delta: DeltaTable) -> str:
-    """The FROM clause over the live files; empty where there is none.
-
-    Never the folder itself: it also holds files of other versions and of writes that were never committed.
-    """
-    files = folder.files(delta)
-    if not files:
-        return ""
-    if "://" in folder.uri:
-        con.register(f"files_{folder.table.name}", folder.dataset(delta))
-        return f" FROM files_{folder.table.name}"
-    types = ", ".join(f"'{c}': {sql_type(folder.table.column[c].type)}" for c in folder.table.partition_by)
-    options = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ", hive_partitioning = false"
-    if delta.metadata().configuration.get(EVOLVED):
-        options += ", union_by_name = true"  # opens every file once, so only where older files lack columns
-    paths = ", ".join(sql_text(_literally(f"{folder.uri}/{file}")) for file in files)
-    return f" FROM read_parquet([{paths}]{options})"
-
-
-def _literally(path: str) -> str:
-    """The path as DuckDB reads it when it may not stand for others."""
-    return _WILDCARDS.sub(r"[\g<0>]", path)
 
 
 def _add_this_snapshot(con: duckdb.DuckDBPyConnection, snapshot: Snapshot | None, release_id: str | None) -> None:

@@ -16,9 +16,9 @@ from pipeline.settings import Settings
 from pipeline.storage import open_store, storage_options
 from pipeline.storage.probe import ensure_conditional_put
 from pipeline.tables import ledger
-from pipeline.tables.delta import DeltaFolder, TableFacts
+from pipeline.tables.delta import DeltaFolder, TableFacts, sql_text
 from pipeline.tables.faults import translated
-from pipeline.tables.ledger import OverlapError, sql_text
+from pipeline.tables.ledger import OverlapError
 from pipeline.tables.rows import check_batch, check_batch_id, conform
 from pipeline.tables.schema import TABLES, Table
 from pipeline.tables.snapshots import Snapshot, Snapshots
@@ -109,15 +109,7 @@ class Warehouse:
         check_batch_id(batch_id)
         rows = conform(folder.table, rows)
         check_batch(folder.table, batch_id, rows)
-        predicate = f"batch_id = {sql_text(batch_id)}"
-
-        def attempt() -> int:
-            delta = folder.load_or_create()
-            if not rows.num_rows and not delta.file_uris(file_pruning_predicate=predicate):
-                return delta.version()  # nothing there, nothing to write: no commit
-            return folder.replace(delta, rows, predicate)
-
-        return self._commit(attempt)
+        return self._commit(lambda: folder.put_batch(folder.load_or_create(), batch_id, rows))
 
     def commit_images(self, batch_id: str, release_id: str, rows: pa.Table) -> int:
         """Enter a batch into the ledger: its last write, which makes its rows in other tables count.
@@ -156,7 +148,7 @@ class Warehouse:
         if folder.table.batched:
             raise InputError(f"table {table} is not written with overwrite")
         rows = conform(folder.table, rows)
-        return self._commit(lambda: folder.replace(folder.load_or_create(), rows, None))
+        return self._commit(lambda: folder.overwrite(folder.load_or_create(), rows, None))
 
     def read(
         self,
@@ -237,7 +229,7 @@ class Warehouse:
         self._trust_store()
         reader = pa.RecordBatchReader.from_batches(folder.table.arrow_schema, guarded())
         try:
-            return folder.replace(folder.load_or_create(), reader, prefix_predicate("image_key", prefix))
+            return folder.overwrite(folder.load_or_create(), reader, prefix_predicate("image_key", prefix))
         except Exception:
             if failed:
                 raise failed[0] from None

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from warehouse_workers import commit_batches, photos_of_batch, processes, replace_same_batch
 
+from pipeline.errors import StaleError
 from pipeline.tables import Warehouse, connect
 
 SIDE = {"garments": garment_rows, "embeddings": embedding_rows}
@@ -125,3 +126,23 @@ def test_an_empty_batch_makes_no_commit(tmp_path: Path) -> None:
     assert warehouse.replace_batch("garments", "b1", garment_rows([Photo("a.jpg")], "b1")) == 1
     assert warehouse.replace_batch("garments", "b1", garment_rows([], "b1")) == 2
     assert warehouse.read("garments").num_rows == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_of_two_attempts_from_one_version_the_second_fails(there: bool, tmp_path: Path) -> None:
+    """Both saw the batch missing (or there): the library would keep the rows of both."""
+    warehouse = new_warehouse(tmp_path)
+    folder, before = warehouse.folder("garments"), "b1" if there else "b0"
+    warehouse.replace_batch("garments", before, garment_rows([Photo("z.jpg")], before))
+    one, other = folder.load_or_create(), folder.load_or_create()
+    folder.put_batch(one, "b1", garment_rows([Photo("a.jpg")], "b1"))
+    with pytest.raises(StaleError):
+        folder.put_batch(other, "b1", garment_rows([Photo("a.jpg")], "b1"))
+    assert warehouse.read("garments").column("image_key").to_pylist().count("a.jpg") == 1
+
+
+def test_new_batches_land_behind_each_other_without_being_written_twice(tmp_path: Path) -> None:
+    folder = new_warehouse(tmp_path).folder("garments")
+    one, other = folder.load_or_create(), folder.load_or_create()
+    folder.put_batch(one, "b1", garment_rows([Photo("a.jpg")], "b1"))
+    assert folder.put_batch(other, "b2", garment_rows([Photo("b.jpg")], "b2")) == 2

@@ -75,7 +75,7 @@ def test_only_files_with_keys_in_the_batch_s_range_are_read(tmp_path: Path) -> N
         if "2/1.jpg" not in (Path(folder.uri) / file).read_bytes().decode("latin-1"):
             (Path(folder.uri) / file).unlink()  # whoever opens another file now fails
     batch = image_rows([Photo("2/1.jpg"), Photo("2/9.jpg")], "new")
-    assert list(overlapping(folder, delta, "new", RELEASE, batch)) == ["2/1.jpg"]
+    assert overlapping(folder, delta, "new", RELEASE, batch) == ["2/1.jpg"]
 
 
 def test_a_commit_that_the_check_could_not_see_makes_it_fail(tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def test_a_commit_that_the_check_could_not_see_makes_it_fail(tmp_path: Path) -> 
     assert checked is not None
     enter(warehouse, "b1", A)
     with pytest.raises(StaleError, match="table images: another writer committed first"):
-        folder.replace(checked, image_rows([A], "b2"), "batch_id = 'b2'", rebase=False)
+        folder.put_batch(checked, "b2", image_rows([A], "b2"), rebase=False)
     # Without the compare-and-swap the library lets it through, because no row of batch b2 was touched:
-    folder.replace(checked, image_rows([A], "b2"), "batch_id = 'b2'", rebase=True)
+    folder.put_batch(checked, "b2", image_rows([A], "b2"), rebase=True)
     assert [key for key, _, _ in ledger(warehouse)].count("a.jpg") == 2
 
 

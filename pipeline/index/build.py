@@ -27,7 +27,7 @@ from pipeline.index.files import Files, incomplete
 from pipeline.index.gallery import load_manifest
 from pipeline.index.layout import Task, Work, collect_rows, plan_tasks, write_ids
 from pipeline.index.making import Built, file_entry, make_shard
-from pipeline.index.manifest import FORMAT, Manifest, SegmentEntry, ShardEntry, manifest_key
+from pipeline.index.manifest import FORMAT, Manifest, Recall, SegmentEntry, ShardEntry, manifest_key
 from pipeline.index.rows import Rows
 from pipeline.index.source import Source
 from pipeline.index.spill import spill_vectors
@@ -131,16 +131,23 @@ def reusable(
     if manifest is None or (manifest.feature_id, manifest.dim, manifest.kinds) != same:
         return {}
     rows = Rows(files.path(manifest.ids), manifest)
-    low = {
-        name
-        for name, recall in (manifest.judgement.shards.items() if manifest.judgement else ())
-        if recall.at_10 < min(settings.target_recall, settings.min_recall)
-    }
+    judged = manifest.judgement.shards if manifest.judgement else {}
     return {
         entry.name: (entry, rows.ids(np.arange(entry.first, entry.first + entry.rows)))
         for entry in manifest.shards
-        if entry.name not in low
+        if not _outgrown(entry, judged.get(entry.name), settings)
     }
+
+
+def _outgrown(entry: ShardEntry, judged: Recall | None, settings: IndexSettings) -> bool:
+    """Whether a shard was tuned to another target, or is judged too low now that it is not as it was trained.
+
+    One that is judged too low as trained would come out the same again.
+    """
+    if not entry.lists:
+        return False
+    low = judged is not None and judged.at_10 < settings.min_recall
+    return entry.tuned_to != settings.target_recall or (low and entry.rows != entry.trained_rows)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from pipeline.storage import open_store
 from pipeline.storage.base import ObjectMissing, ObjectStore
 
 Where = Mapping[str, str | Sequence[str]]
-MASKS_KEPT = 32
+MASKS_KEPT = 8
 PRODUCT_PHOTOS = 4
 """Hits asked for a wanted product at first; more where that is not enough."""
 

@@ -76,6 +76,7 @@ def _anew(task: Task, spill: Spill, folder: Path, target: float, device: BuildDe
         live=len(task.ids),
         first=0,
         trained_rows=len(task.ids),
+        tuned_to=target,
         segments=(segment,),
     )
     return Built(entry, fresh)

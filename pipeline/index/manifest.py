@@ -80,6 +80,7 @@ class ShardEntry(Record):
     live: int
     first: int
     trained_rows: int
+    tuned_to: float
     segments: tuple[SegmentEntry, ...]
 
     @property

@@ -183,15 +183,27 @@ def test_growth_beyond_the_training_means_training_again(shop, gallery):
     assert trained["footwear"][0] == trained["footwear"][1]
 
 
-def test_a_shard_that_was_judged_too_low_is_built_anew(shop, gallery):
+def test_a_shard_that_was_judged_too_low_since_it_grew_is_built_anew(shop, gallery):
     first = shop.build(gallery.source, **LISTS)
-    low = first.judgement.shards["whole"].model_copy(update={"at_10": 0.1})
-    judgement = first.judgement.model_copy(update={"shards": {**first.judgement.shards, "whole": low}})
-    shop.store.put(first.key, first.model_copy(update={"judgement": judgement}).to_json())
+    grown, _, _ = changed(gallery, drop=0, add=5, group="upper-body")
+    second = shop.build(grown, base=first.version, **LISTS)
+    low = second.judgement.overall.model_copy(update={"at_10": 0.5})
+    judgement = second.judgement.model_copy(update={"shards": dict.fromkeys(second.judgement.shards, low)})
+    shop.store.put(second.key, second.model_copy(update={"judgement": judgement}).to_json())
+    source, _, _ = changed(gallery, drop=0, add=5, group="upper-body", snapshot=3)
+    third = {entry.name: entry for entry in shop.build(source, base=second.version, **LISTS).shards}
+    before = {entry.name: entry for entry in second.shards}
+    assert before["upper-body"].rows > before["upper-body"].trained_rows
+    assert third["upper-body"].rows == third["upper-body"].trained_rows
+    assert third["footwear"].files == before["footwear"].files
+
+
+def test_another_target_means_shards_tuned_anew(shop, gallery):
+    first = shop.build(gallery.source, **LISTS)
     source, _, _ = changed(gallery, drop=0, add=0)
-    second = shop.build(source, base=first.version, **LISTS)
-    reused = {entry.name for entry in second.shards if first.version in entry.files[0].key}
-    assert "whole" not in reused
+    second = shop.build(source, base=first.version, **{**LISTS, "target_recall": 0.8})
+    tuned = {entry.name: (entry.tuned_to, first.version in entry.files[0].key) for entry in second.shards}
+    assert tuned == {"footwear": (0.9, True), "upper-body": (0.8, False), "whole": (0.9, True)}  # exact
 
 
 def test_huge_groups_are_split_by_id(shop, gallery, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.errors import AtelierError, InputError
+from pipeline.errors import InputError
 from pipeline.report.asking import Row
 from pipeline.report.content import Bar, Figure, IndexFacts
 from pipeline.report.figures import Point, trend
@@ -33,10 +33,12 @@ def index_facts(settings: Settings, run_id: str, history: Sequence[Row]) -> Inde
     version = own["index_version"] if own else live or (history[0]["index_version"] if history else None)
     if version is None:
         return None
-    manifest = _manifest(settings, version)
+    manifest, unread = _manifest(settings, version)
     row = own or next((row for row in history if row["index_version"] == version), None)
     recall = manifest.judgement.overall.at_10 if manifest and manifest.judgement else (row or {}).get("recall_at_10")
-    words = " ".join(part for part in (_state(version, live, own is not None), _size(manifest, row), problem) if part)
+    words = " ".join(
+        part for part in (_state(version, live, own is not None), _size(manifest, row), unread, problem) if part
+    )
     return IndexFacts(
         version=version,
         live=version == live,
@@ -59,14 +61,14 @@ def _live_version(settings: Settings) -> tuple[str | None, str]:
     return (pointer.version if pointer else None), ""
 
 
-def _manifest(settings: Settings, version: str) -> Manifest | None:
-    """A version's manifest; None where its folder is gone (`atelier index gc` removes old ones)."""
+def _manifest(settings: Settings, version: str) -> tuple[Manifest | None, str]:
+    """A version's manifest, None where it can't be read (`atelier index gc` removes old ones); and why, in words."""
     from pipeline.index.gallery import index_uri, load_manifest
 
     try:
-        return load_manifest(open_store(index_uri(settings), settings), version)
-    except AtelierError:
-        return None
+        return load_manifest(open_store(index_uri(settings), settings), version), ""
+    except InputError as error:
+        return None, f"Its manifest can't be read, so that recall by shard is not known: {error}."
 
 
 def _state(version: str, live: str | None, built_here: bool) -> str:

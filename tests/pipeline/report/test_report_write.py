@@ -219,6 +219,7 @@ def test_a_broken_pointer_is_said_not_raised(shop, tmp_path, pointer):
     text = words(shop.page(run_id))
     assert "What is live is not known" in text
     assert "60 vectors in 2 shards." in text
+    assert f"Its manifest can't be read, so that recall by shard is not known: {tmp_path}" in text
 
 
 def test_checks_are_shown_and_a_blocking_one_stands_at_the_top(shop):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [p for folder in ("dags", "pipeline", "models") for p in sorted((ROOT / folder).rglob("*.py"))]
+HEAVY = {"torch", "torchvision", "faiss", "pyarrow", "pandas", "duckdb", "deltalake", "cv2", "boto3", "matplotlib"}
 DATA_AT_REST = {"deltalake", "boto3", "botocore"}
 
 
@@ -20,15 +23,6 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-
-
-def top_level_imports(path: Path) -> set[str]:
-    """Packages imported when `path` is imported."""
-    tree = ast.parse(path.read_text(encoding="utf8"))
-    nodes = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-    return {a.name.split(".")[0] for n in nodes if isinstance(n, ast.Import) for a in n.names} | {
-        (n.module or "").split(".")[0] for n in nodes if isinstance(n, ast.ImportFrom)
-    }
 
 
 def relative(path: Path) -> str:
@@ -59,10 +53,16 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
     assert not reads, f"line {reads[0].lineno}"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "pipeline" / "cli").glob("*.py")), ids=relative)
-def test_the_command_line_starts_fast(path: Path) -> None:
-    heavy = {"torch", "torchvision", "faiss", "pyarrow", "pandas", "duckdb", "deltalake", "cv2", "boto3", "matplotlib"}
-    assert not top_level_imports(path) & heavy
+def test_the_command_line_starts_fast() -> None:
+    """With every command registered, nothing heavy is imported yet."""
+    program = f"""
+import sys
+from pipeline.cli import register
+register()
+print(" ".join(sorted(set(sys.modules) & {HEAVY!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
@@ -72,5 +72,6 @@ def test_modules_and_functions_stay_readable(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
-            assert node.end_lineno - node.lineno < 70, node.name
-            assert len(node.args.args) + len(node.args.kwonlyargs) <= 9, node.name
+            assert node.end_lineno - node.body[0].lineno < 60, node.name
+            if not relative(path).startswith("pipeline/cli/"):  # there, a parameter is an option of a command
+                assert len(node.args.args) + len(node.args.kwonlyargs) <= 9, node.name

@@ -133,7 +133,7 @@ class IndexSettings(Section):
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
     search_memory_gib: float = Field(
-        8.0, gt=0, description="memory an open index may occupy; galleries that need more get 1-bit codes and re-ranking"
+        8.0, gt=0, description="memory an open index may occupy; galleries that need more get 1-bit codes, re-ranked"
     )
 
 

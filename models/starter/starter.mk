@@ -30,6 +30,7 @@ $(WORK)/type/cards/type.toml: $(WORK)/features/cc0/meta.json $(WORK)/features/de
 
 $(WORK)/looks/cards/color.toml: $(WORK)/features/demo/meta.json
 	$(ATELIER) classify train $(WORK)/looks --features $(WORK)/features/demo --head color --head pattern --head brand \
+		--extra-input color=color_histogram \
 		$(STARTER_LIMITS) --data "rendered photos of the demo catalog; the brands are invented"
 
 $(WORK)/captions/cards/captioner.toml: $(WORK)/features/demo/meta.json

@@ -23,7 +23,7 @@ BLOCK_VECTORS = 8_192
 """Vectors that are converted and added at once."""
 SQ8_CEILING = 0.995
 """A higher target for recall@10 keeps 16 bits a number: 8 reach 0.98 to 0.995, the less the closer neighbors lie."""
-TRAIN_PER_LIST = 48
+TRAIN_PER_LIST = 40
 """Training vectors a list: beyond about 40 k-means centers hardly move."""
 RERANK = 10
 """Candidates a wanted result that 1-bit codes hand over to be ranked by the full vectors."""

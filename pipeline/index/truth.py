@@ -55,6 +55,9 @@ class Nearest:
             columns = np.flatnonzero(better[query])
             all_scores = np.concatenate([self.scores[query], scores[query, columns]])
             all_rows = np.concatenate([self.rows[query], rows[columns]])
+            if len(all_scores) > 4 * KEPT:
+                top = np.argpartition(-all_scores, KEPT)[:KEPT]
+                all_scores, all_rows = all_scores[top], all_rows[top]
             best = np.argsort(-all_scores, kind="stable")[:KEPT]
             self.scores[query], self.rows[query] = all_scores[best], all_rows[best]
 
@@ -115,13 +118,18 @@ class Truth:
     def offer(self, rows: Rows, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Take in blocks of vectors; ids that are no live row do not count."""
         codes = {"shard": rows.shard_codes()} | {name: rows.codes(name)[0] for name in FILTERED}
+        alone = len(rows.manifest.shards) < 2
+        asking = {scope: values for scope, values in codes.items() if (values[self.queries.rows] >= 0).any()}
         for ids, vectors in blocks:
             at = rows.of_ids(ids)
             scores = self.queries.vectors @ vectors[at >= 0].astype(np.float32).T
             at = at[at >= 0]
             scores[self.queries.rows[:, None] == at[None, :]] = -np.inf
             self.nearest["all"].offer(scores, at, None)
-            for scope, values in codes.items():
+            if alone:
+                self.nearest["shard"] = self.nearest["all"]
+                asking.pop("shard", None)
+            for scope, values in asking.items():
                 own = values[self.queries.rows]
                 self.nearest[scope].offer(scores, at, (own[:, None] == values[at][None, :]) & (own >= 0)[:, None])
 

@@ -33,11 +33,12 @@ def demo_catalog(
 
     Example: `atelier demo-catalog var/catalog --products 300 --seed 7`
     """
-    from pipeline.demo import generate
+    from pipeline.demo.generate import Order, write_catalog
 
     started = time.monotonic()
     with progress("demo catalog", products * photos_per_product, "photos") as advance:
-        counts = generate(dest, products, seed, photos_per_product, dirty, advance, _sizes(size), processes)
+        order = Order(str(dest), seed, photos_per_product, _sizes(size))
+        counts = write_catalog(order, products, dirty, advance, processes)
     seconds = time.monotonic() - started
     emit(
         {

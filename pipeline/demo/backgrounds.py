@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.demo import noise
-from pipeline.demo.patterns import texture
+from pipeline.demo.patterns import painted
 
 Rng = np.random.Generator
 
@@ -66,18 +66,7 @@ def sheet(width: int, height: int, rng: Rng) -> np.ndarray:
     base = np.array(_SHEETS[int(rng.integers(len(_SHEETS)))], float)
     out = _mottled(width, height, base, rng, 2.0, 2.2)
     if rng.random() < 0.4:
-        second = tuple(np.clip(base * rng.uniform(0.6, 0.85) + rng.normal(0, 18, 3), 10, 245))
-        third = tuple(np.clip(base + rng.normal(0, 55, 3), 10, 245))
-        name = str(rng.choice(["Striped", "Floral", "Checked", "Dotted"]))
-        printed = texture(
-            name, (tuple(base), second, third), width / rng.uniform(70, 130), 1.6, int(rng.integers(2**31))
-        )  # type: ignore[arg-type]
-        if printed is not None:
-            h, w = printed.tile.shape[:2]
-            rows, cols = -(-height // h), -(-width // w)
-            out += (
-                np.tile(printed.tile, (rows, cols, 1))[:height, :width].astype(np.float32) - base.astype(np.float32)
-            ) * 0.8
+        out += 0.8 * (_printed(width, height, base, rng) - base.astype(np.float32))
     turn, start = rng.uniform(0, 3.1), (rng.uniform(0, 512), rng.uniform(0, 512))
     relief = noise.sample(noise.field(2.0, 1, 1, 40), (width, height), (width * 2.2, width * 6.0), turn, start)
     crease = noise.sample(
@@ -91,7 +80,21 @@ def sheet(width: int, height: int, rng: Rng) -> np.ndarray:
     return out
 
 
-_SHEETS = ((222, 216, 206), (236, 234, 230), (186, 176, 160), (150, 160, 176), (196, 60, 56), (60, 66, 80), (214, 190, 170), (168, 150, 186), (228, 204, 150), (120, 140, 120))  # fmt: skip
+def _printed(width: int, height: int, base: np.ndarray, rng: Rng) -> np.ndarray:
+    """A printed cloth on the ground color `base`."""
+    second = np.clip(base * rng.uniform(0.6, 0.85) + rng.normal(0, 18, 3), 10, 245)
+    third = np.clip(base + rng.normal(0, 55, 3), 10, 245)
+    inks = tuple((float(c[0]), float(c[1]), float(c[2])) for c in (base, second, third))
+    name = ("Striped", "Floral", "Checked", "Dotted")[int(rng.integers(4))]
+    tile = painted(name, (inks[0], inks[1], inks[2]), width / rng.uniform(70, 130), 1.6, int(rng.integers(2**31)))
+    rows, columns = -(-height // tile.shape[0]), -(-width // tile.shape[1])
+    return np.tile(tile, (rows, columns, 1))[:height, :width].astype(np.float32)
+
+
+_SHEETS = (
+    (222, 216, 206), (236, 234, 230), (186, 176, 160), (150, 160, 176), (196, 60, 56), (60, 66, 80), (214, 190, 170),
+    (168, 150, 186), (228, 204, 150), (120, 140, 120),
+)  # fmt: skip
 
 
 def carpet(width: int, height: int, rng: Rng) -> np.ndarray:

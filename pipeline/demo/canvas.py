@@ -7,103 +7,18 @@ where the truth boxes come from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from pipeline.demo import noise
 from pipeline.demo.curves import Point
+from pipeline.demo.material import Material, Texture
+from pipeline.demo.placing import Placing
 
 SUBPIXEL = 4
 """Binary digits of the subpixel position that OpenCV's fills take."""
-
-
-@dataclass(frozen=True)
-class Texture:
-    """A tileable color pattern: uint8 (h, w, 3), drawn at the canvas's scale; offset in pixels."""
-
-    tile: np.ndarray
-    offset: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a piece is made of. Lengths in centimeters, colors RGB 0-255.
-
-    `folds` is the height of creases and `wave` their typical length; `puff` how far the piece bulges and `edge` over
-    what distance it rounds off; `gloss` 0 (wool) to 1 (patent leather); `grain` the strength of the weave.
-    """
-
-    rgb: tuple[float, float, float]
-    texture: Texture | None = None
-    folds: float = 0.35
-    wave: float = 22.0
-    puff: float = 1.2
-    edge: float = 4.0
-    gloss: float = 0.0
-    grain: float = 2.0
-    rib: float = 0.0
-    rib_step: float = 0.5
-    worn_out: float = 0.0
-
-    def shade(self, factor: float) -> Material:
-        """The same stuff, darker (factor < 1) or lighter."""
-        rgb = tuple(min(255.0, v * factor) for v in self.rgb)
-        return replace(self, rgb=rgb, texture=None if factor < 0.75 else self.texture)  # type: ignore[arg-type]
-
-    def plain(self, rgb: Point | None = None, **changes: float) -> Material:
-        """The same stuff without its pattern, in another color where one is given."""
-        return replace(self, rgb=self.rgb if rgb is None else tuple(rgb), texture=None, **changes)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Placing:
-    """Centimeters to pixels: deformation by slow waves, rotation, scale, then a homography.
-
-    `squeeze` narrows x (foreshortening). `bend` rows are (amplitude cm, wave x, wave y, phase): the first half of
-    them moves x, the second half y.
-    """
-
-    scale: float
-    origin: tuple[float, float]
-    angle: float = 0.0
-    flip: bool = False
-    squeeze: float = 1.0
-    bend: tuple[tuple[float, float, float, float], ...] = ()
-    homography: tuple[tuple[float, float, float], ...] | None = None
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Project (n, 2) centimeters to (n, 2) pixels."""
-        p = np.asarray(points, dtype=np.float64)
-        if self.bend:
-            waves = [a * np.sin(p[:, 0] * u + p[:, 1] * v + f) for a, u, v, f in self.bend]
-            half = len(waves) // 2
-            p = p + np.stack([sum(waves[:half]), sum(waves[half:])], axis=1)
-        p = p * (-self.squeeze if self.flip else self.squeeze, 1)
-        c, s = np.cos(self.angle), np.sin(self.angle)
-        p = p @ np.array([[c, s], [-s, c]]) * self.scale + self.origin
-        if self.homography is None:
-            return p
-        h = np.asarray(self.homography)
-        q = p @ h[:, :2].T + h[:, 2]
-        return q[:, :2] / q[:, 2:]
-
-    def moved(
-        self, x: float, y: float, turn: float = 0.0, scale: float = 1.0, flip: bool = False, squeeze: float = 1.0
-    ) -> Placing:
-        """A placing for an object whose own origin lies at (x, y) of this one, turned and scaled."""
-        at = self(np.array([[x, y]]))[0]
-        return replace(
-            self,
-            origin=(float(at[0]), float(at[1])),
-            angle=self.angle + turn,
-            scale=self.scale * scale,
-            flip=self.flip != flip,
-            squeeze=squeeze,
-            bend=(),
-            homography=None,
-        )
 
 
 @dataclass
@@ -166,12 +81,9 @@ class Canvas:
         depth: float = 0.0,
         dash: tuple[float, float] | None = None,
         opacity: float = 1.0,
-        closed: bool = False,
     ) -> None:
         """A seam (depth < 0, no color), stitching (dash = on, off in cm) or cord (depth > 0) on what lies there."""
         pixels = self.place(points)
-        if closed:
-            pixels = np.vstack([pixels, pixels[:1]])
         runs = [pixels] if dash is None else _dashes(pixels, dash[0] * self.scale, dash[1] * self.scale)
         if not runs:
             return
@@ -277,12 +189,12 @@ class Canvas:
         wide = (slice(top, min(rows.stop + pad, self.height)), slice(left, min(cols.stop + pad, self.width)))
         if not self.alpha[wide].any():
             return
-        cast = np.zeros(self.alpha[wide].shape, np.uint8)
+        cast = np.zeros_like(self.alpha[wide], dtype=np.uint8)
         dy = rows.start - top - round(self.light[1] * reach)
         dx = cols.start - left - round(self.light[0] * reach)
         y0, x0 = max(dy, 0), max(dx, 0)
-        high, wide_px = cast.shape[0], cast.shape[1]
-        part = mask[y0 - dy : high - dy, x0 - dx : wide_px - dx]
+        high, across = wide[0].stop - top, wide[1].stop - left
+        part = mask[y0 - dy : high - dy, x0 - dx : across - dx]
         cast[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]] = part
         cast = cv2.blur(cv2.blur(cast, (pad, pad)), (pad, pad))
         self.rgb[wide] *= (1 - cast.astype(np.float32) * (strength / 255))[..., None]

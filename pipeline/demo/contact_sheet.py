@@ -49,7 +49,8 @@ class ContactSheet:
         if not self.cells:
             return
         figures = "\n".join(
-            f'<figure><img alt="" src="data:image/jpeg;base64,{_encoded(cell)}"><figcaption>{escape(caption)}</figcaption></figure>'
+            f'<figure><img alt="" src="data:image/jpeg;base64,{_encoded(cell)}">'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
             for cell, caption in zip(self.cells, self.captions, strict=True)
         )
         path.write_text(_PAGE.replace("FIGURES", figures), encoding="utf-8")

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import Point
+from pipeline.demo.material import Material
 
 
 class Extent(Canvas):

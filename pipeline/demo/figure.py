@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import ellipse, flipped, spline, tube
+from pipeline.demo.material import Material
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import RGB
 
@@ -150,61 +151,28 @@ def draw_head(canvas: Canvas, person: Person, hat: bool = False) -> None:
     skin = _skin(person)
     for s in (-1, 1):
         canvas.piece(ellipse((s * 7.4, -16), 1.4, 2.6), skin)
-    face = [
-        (0, -27.5),
-        (5.6, -25.6),
-        (7.4, -20),
-        (7.1, -14.5),
-        (4.6, -8.6),
-        (0, -5.6),
-        (-4.6, -8.6),
-        (-7.1, -14.5),
-        (-7.4, -20),
-        (-5.6, -25.6),
-    ]
+    cheek = [(5.6, -25.6), (7.4, -20), (7.1, -14.5), (4.6, -8.6)]
+    face = [(0, -27.5), *cheek, (0, -5.6), *((-x, y) for x, y in reversed(cheek))]
     canvas.piece(spline(face), skin, shadow=0.3)
     _features(canvas, person)
-    if hat:
-        if person.style in ("long", "bob"):
-            _side_locks(canvas, person)
-        return
-    hair = _hair(person)
-    if person.style in ("short", "crop", "curly"):
-        puff = {"short": 2.0, "crop": 0.8, "curly": 3.4}[person.style]
-        cap = [
-            (-7.8, -17, 1),
-            (-8.2, -22),
-            (-6.8, -27.4 - puff * 0.6),
-            (0, -29 - puff),
-            (6.8, -27.4 - puff * 0.6),
-            (8.2, -22),
-            (7.8, -17, 1),
-            (6.6, -21.5),
-            (4.2, -24.4),
-            (0, -23.8),
-            (-4.6, -24.6),
-            (-6.6, -21.5),
-        ]
-        canvas.piece(spline(cap), hair, shadow=0.25)
-        return
-    top = [
-        (-8.4, -14, 1),
-        (-9.2, -21),
-        (-6.8, -28.6),
-        (0, -30.6),
-        (6.8, -28.6),
-        (9.2, -21),
-        (8.4, -14, 1),
-        (6.8, -20),
-        (2.0, -25.6),
-        (-3.6, -24.4),
-        (-6.6, -20),
-    ]
-    canvas.piece(spline(top), hair, shadow=0.25)
-    if person.style == "bun":
-        canvas.piece(ellipse((0, -32.5), 4.2, 3.6), hair, lift=0.2)
-    else:
+    long = person.style in ("long", "bob")
+    if not hat:
+        canvas.piece(spline(_hair_line(person.style)), _hair(person), shadow=0.25)
+        if person.style == "bun":
+            canvas.piece(ellipse((0, -32.5), 4.2, 3.6), _hair(person), lift=0.2)
+    if long:
         _side_locks(canvas, person)
+
+
+def _hair_line(style: str) -> list[tuple[float, ...]]:
+    """The hair above the face."""
+    if style in ("short", "crop", "curly"):
+        puff = {"short": 2.0, "crop": 0.8, "curly": 3.4}[style]
+        return [(-7.8, -17, 1), (-8.2, -22), (-6.8, -27.4 - puff * 0.6), (0, -29 - puff),
+                (6.8, -27.4 - puff * 0.6), (8.2, -22),
+                (7.8, -17, 1), (6.6, -21.5), (4.2, -24.4), (0, -23.8), (-4.6, -24.6), (-6.6, -21.5)]  # fmt: skip
+    return [(-8.4, -14, 1), (-9.2, -21), (-6.8, -28.6), (0, -30.6), (6.8, -28.6), (9.2, -21), (8.4, -14, 1), (6.8, -20),
+            (2.0, -25.6), (-3.6, -24.4), (-6.6, -20)]  # fmt: skip
 
 
 def _side_locks(canvas: Canvas, person: Person) -> None:

@@ -97,15 +97,26 @@ def make_product(order: Order, index: int) -> Made:
 
 def image_row(key: str, spec: ProductSpec, scene: str, size: tuple[int, int]) -> dict[str, Any]:
     """A row of truth/images.parquet."""
-    return {"image_key": key, "product_id": spec.product_id, "scene": scene, "type": spec.type, "color": spec.color,
-            "brand": spec.brand, "pattern": spec.pattern, "width": size[0], "height": size[1], "caption": caption_of(spec)}  # fmt: skip
+    return {
+        **_words(spec),
+        "image_key": key,
+        "scene": scene,
+        "width": size[0],
+        "height": size[1],
+        "caption": caption_of(spec),
+    }
+
+
+def _words(spec: ProductSpec) -> dict[str, Any]:
+    """What feed and truth both say of a product."""
+    names = ("product_id", "brand", "type", "color", "pattern")
+    return {name: getattr(spec, name) for name in names}
 
 
 def feed_row(spec: ProductSpec, seed: int, index: int) -> dict[str, Any]:
     """A row of feed.parquet."""
     price = float(np.random.default_rng((seed, index, 999)).integers(9, 240)) - 0.01
-    return {"product_id": spec.product_id, "brand": spec.brand, "type": spec.type, "color": spec.color,
-            "gender": spec.gender, "title": title_of(spec), "price": price, "pattern": spec.pattern}  # fmt: skip
+    return {**_words(spec), "gender": spec.gender, "title": title_of(spec), "price": price}
 
 
 def _size(spec: ProductSpec, sizes: tuple[tuple[int, int], ...] | None, rng: np.random.Generator) -> tuple[int, int]:
@@ -126,9 +137,8 @@ def generate(
     dirty: bool = False,
     on_photo: Callable[[int], object] = lambda count: None,
     sizes: tuple[tuple[int, int], ...] | None = None,
-    processes: int = 0,
 ) -> dict[str, int]:
-    """Write a demo catalog under `dest`; the same arguments give the same files, whatever `processes` is.
+    """Write a demo catalog under `dest`; the same arguments give the same files.
 
     Args:
         dest: folder, created; existing files of the same names are replaced.
@@ -138,17 +148,22 @@ def generate(
         dirty: also write damaged and odd files, listed in dirty.json with what to expect of each.
         on_photo: called with the number of photos finished since the last call.
         sizes: (width, height) choices in place of the usual mix.
-        processes: 0 = one a core.
 
     Returns:
         Counts: products, photos, boxes, dirty. The odd files are not in photos.
     """
-    if products < 1 or photos_per_product < 1:
+    return write_catalog(Order(str(dest), seed, photos_per_product, sizes), products, dirty, on_photo)
+
+
+def write_catalog(
+    order: Order, products: int, dirty: bool, on_photo: Callable[[int], object], processes: int = 0
+) -> dict[str, int]:
+    """As `generate`, with a choice of processes (0 = one a core), on which the files do not depend."""
+    if products < 1 or order.photos_per_product < 1:
         raise SettingError("--products and --photos-per-product must be at least 1")
-    dest = Path(dest)
+    dest = Path(order.dest)
     (dest / "photos").mkdir(parents=True, exist_ok=True)
     (dest / "truth").mkdir(exist_ok=True)
-    order = Order(str(dest), seed, photos_per_product, sizes)
     counts = {"products": 0, "photos": 0, "boxes": 0, "dirty": 0}
     sheet = ContactSheet()
     with (

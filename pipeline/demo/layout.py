@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material, Placing
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import spline, tube
 from pipeline.demo.extent import Extent
 from pipeline.demo.garments.draw import FREE, PATTERN_SIZE, paint
 from pipeline.demo.garments.shoes_above import TYPES as SEEN_FROM_ABOVE
 from pipeline.demo.garments.shoes_above import draw_from_above
+from pipeline.demo.material import Material
+from pipeline.demo.placing import Placing
 from pipeline.demo.pose import Pose, hung, laid_flat
 from pipeline.demo.spec import ProductSpec
 

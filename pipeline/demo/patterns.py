@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.demo import noise
-from pipeline.demo.canvas import Texture
+from pipeline.demo.material import Texture
 
 RGB = tuple[float, float, float]
 
@@ -23,11 +23,12 @@ def texture(pattern: str, colors: tuple[RGB, RGB, RGB], scale: float, size: floa
         size: of the pattern's repeat, relative to the usual one (1.0).
         seed: same seed, same design at every scale.
     """
-    painter = _PAINTERS.get(pattern)
-    if painter is None:
-        return None
-    rng = np.random.default_rng(seed)
-    return Texture(painter(colors, max(scale, 0.8), size, rng))
+    return Texture(painted(pattern, colors, scale, size, seed)) if pattern in _PAINTERS else None
+
+
+def painted(pattern: str, colors: tuple[RGB, RGB, RGB], scale: float, size: float, seed: int) -> np.ndarray:
+    """The bare tile, uint8 (h, w, 3); `pattern` is not "Solid"."""
+    return _PAINTERS[pattern](colors, max(scale, 0.8), size, np.random.default_rng(seed))
 
 
 def _ground(colors: tuple[RGB, ...], width: float, height: float) -> np.ndarray:
@@ -76,7 +77,7 @@ def _checks(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.ran
         thin = max(0.025, 1.2 / step)
         fine = np.abs(place[:, None] - rng.uniform(first + 2 * gap + 0.05, 0.97, 3)).min(1) < thin
     else:
-        broad, fine = np.abs(place - 0.5) < max(0.03, 1.2 / step), np.zeros(step, bool)
+        broad, fine = np.abs(place - 0.5) < max(0.05, 1.2 / step), np.zeros(step, bool)
     one, two = broad.astype(np.float32), fine.astype(np.float32)
     figure = (one[:, None] + one[None]) / 2
     accent = (two[:, None] + two[None]) * 0.45

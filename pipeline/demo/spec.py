@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.demo.canvas import Material
 from pipeline.demo.cuts import Cut, cut_of
+from pipeline.demo.material import Material
 from pipeline.demo.patterns import texture
 from pipeline.demo.vocabulary import BRANDS, COLORS, TYPE_GROUPS, TYPES
 

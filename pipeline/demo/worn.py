@@ -8,11 +8,12 @@ import numpy as np
 
 from pipeline.demo.backgrounds import studio
 from pipeline.demo.camera import street_camera, studio_camera
-from pipeline.demo.canvas import Canvas, Placing
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.figure import Person, draw_body, draw_hand, draw_head, random_person
 from pipeline.demo.garments.accessories import draw_sunglasses
 from pipeline.demo.garments.draw import draw
 from pipeline.demo.lighting import ground_shadow
+from pipeline.demo.placing import Placing
 from pipeline.demo.pose import FLOOR, Pose, standing
 from pipeline.demo.scenes import Photo, finish
 from pipeline.demo.spec import ProductSpec, random_spec

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.demo import marks
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import ellipse, flipped, spline, tube
 from pipeline.demo.garments.trim import BRASS, METAL
+from pipeline.demo.material import Material
 from pipeline.demo.spec import ProductSpec
 
 
@@ -201,7 +202,8 @@ def _dial(canvas: Canvas, spec: ProductSpec, r: float, dial: np.ndarray) -> None
     spots = [(0, r * 0.34), (-r * 0.34, 0), (r * 0.34, 0)][: int(spec.size("dials"))]
     for x, y in spots:
         canvas.patch(ellipse((x, y), r * 0.17, r * 0.17), np.clip(dial * 0.75 + 30, 0, 255), 0.9)
-        canvas.line(ellipse((x, y), r * 0.17, r * 0.17), 0.05, ink, closed=True, opacity=0.7)
+        rim = ellipse((x, y), r * 0.17, r * 0.17)
+        canvas.line(np.vstack([rim, rim[:1]]), 0.05, ink, opacity=0.7)
         canvas.line(np.array([(x, y), (x + r * 0.1, y - r * 0.06)]), 0.05, ink)
     canvas.decal(marks.mark(spec.brand, ink, True), (0, -r * 0.34), r * 0.5)
     hour = spec.size("hour")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.demo.canvas import Canvas, Material
-from pipeline.demo.garments import accessories, bags, bottoms, dresses, headwear, outerwear, shoes, tops
+from pipeline.demo.canvas import Canvas
+from pipeline.demo.garments import accessories, bags, bottoms, dresses, headwear, outerwear, sandals, shoes, tops
+from pipeline.demo.material import Material
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
 
@@ -26,9 +27,9 @@ POSED: dict[str, Callable[[Canvas, ProductSpec, Pose, Material], None]] = {
 
 FREE: dict[str, Callable[[Canvas, ProductSpec, Material], None]] = {
     "Sneakers": shoes.draw_sneakers,
-    "Heels": shoes.draw_heels,
+    "Heels": sandals.draw_heels,
     "Boots": shoes.draw_boots,
-    "Sandals": shoes.draw_sandals,
+    "Sandals": sandals.draw_sandals,
     "Handbag": bags.draw_handbag,
     "Backpack": bags.draw_backpack,
     "Cap": headwear.draw_cap,

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import spline
-from pipeline.demo.garments.tops import (
-    NECK,
-    back_of_neck,
-    cap_sleeve_edge,
-    creases_of_trunk,
-    neck_band,
-    shirt_collar,
-    sleeves,
-)
+from pipeline.demo.garments.necklines import NECK, back_of_neck, neck_band, shirt_collar
+from pipeline.demo.garments.tops import cap_sleeve_edge, creases_of_trunk, sleeves
 from pipeline.demo.garments.trim import BRASS, buttons, emblem, stitched
+from pipeline.demo.material import Material
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
 
@@ -173,27 +167,25 @@ def _finish_dress(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material
         emblem(canvas, spec, (pose.chest * 0.45, 24), 2.6)
 
 
+SKIRT_TOP = 40.0
+"""Upper edge of a skirt's band, centimeters below the pit of the neck."""
+
+
 def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> None:
-    """Skirts of all lengths, from y = 38 (the waist)."""
+    """Skirts of all lengths."""
     style, flare, band = spec.word("style"), spec.size("flare"), spec.size("band")
-    top = 40.0
-    bottom = top + spec.size("length")
+    top, bottom = SKIRT_TOP, SKIRT_TOP + spec.size("length")
     if not pose.worn:
-        dark = stuff.plain(np.asarray(stuff.rgb) * 0.55, folds=0.1)
-        half = pose.band + 0.4
-        canvas.piece(
-            spline(
-                [
-                    (-half, top - 0.4, 1),
-                    (0, top - 1.8),
-                    (half, top - 0.4, 1),
-                    (half, top + 2, 1),
-                    (0, top + 3.2),
-                    (-half, top + 2, 1),
-                ]
-            ),
-            dark,
-        )
+        w = pose.band + 0.4
+        back = [
+            (-w, top - 0.4, 1),
+            (0, top - 1.8),
+            (w, top - 0.4, 1),
+            (w, top + 2, 1),
+            (0, top + 3.2),
+            (-w, top + 2, 1),
+        ]
+        canvas.piece(spline(back), stuff.plain(np.asarray(stuff.rgb) * 0.55, folds=0.1))
     canvas.piece(flared(pose, top, bottom, flare, canvas.rng, pose.band + 0.8), stuff)
     if style == "pleated":
         _pleats(canvas, pose, top + band, bottom, flare)
@@ -205,30 +197,20 @@ def draw_skirt(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -
         canvas.line(np.array([(6.5, bottom - 14), (6.8, bottom + 1.5)]), 0.4, depth=-0.5)
         for side in (-1, 1):
             canvas.line(np.array([(side * 7, top + band), (side * 7.6, top + band + 10)]), 0.35, depth=-0.35)
-    half = pose.band + 1.0
-    sag = 1.4
-    belt = spline(
-        [
-            (-half, top, 1),
-            (0, top + sag),
-            (half, top, 1),
-            (half + 0.9, top + band, 1),
-            (0, top + band + sag),
-            (-half - 0.9, top + band, 1),
-        ]
-    )
-    canvas.piece(belt, stuff, lift=0.2, shadow=0.3)
-    stitched(
-        canvas,
-        spline(
-            [(-half - 0.7, top + band - 0.4), (0, top + band + sag - 0.4), (half + 0.7, top + band - 0.4)], closed=False
-        ),
-        spec,
-    )
+    _skirt_band(canvas, spec, pose, stuff)
     if spec.size("buttons"):
         canvas.line(np.array([(0, top + 1), (0, bottom + 2)]), 0.4, depth=-0.4)
-        buttons(canvas, [(0.9, y) for y in np.arange(top + 3, bottom - 1, 6)], 0.75, spec)
+        buttons(canvas, [(0.9, float(y)) for y in np.arange(top + 3, bottom - 1, 6)], 0.75, spec)
     emblem(canvas, spec, (-pose.hips * 0.6, bottom - 6), 2.8)
+
+
+def _skirt_band(canvas: Canvas, spec: ProductSpec, pose: Pose, stuff: Material) -> None:
+    """The waistband."""
+    w, top, low, sag = pose.band + 1.0, SKIRT_TOP, SKIRT_TOP + spec.size("band"), 1.4
+    belt = [(-w, top, 1), (0, top + sag), (w, top, 1), (w + 0.9, low, 1), (0, low + sag), (-w - 0.9, low, 1)]
+    canvas.piece(spline(belt), stuff, lift=0.2, shadow=0.26)
+    seam = spline([(-w - 0.7, low - 0.4), (0, low + sag - 0.4), (w + 0.7, low - 0.4)], closed=False)
+    stitched(canvas, seam, spec)
 
 
 def _pleats(canvas: Canvas, pose: Pose, top: float, bottom: float, flare: float) -> None:

@@ -6,63 +6,55 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import ellipse, spline
 from pipeline.demo.garments.trim import emblem, stitched
+from pipeline.demo.material import Material
 from pipeline.demo.spec import ProductSpec
 
 
 def draw_cap(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     """Baseball and trucker caps, from the front or in three-quarter view."""
-    view, peak, crown = spec.size("view"), spec.size("peak"), spec.size("crown")
-    side = -1.0 if spec.seed % 2 else 1.0
-    turn = side * (0.25 + 0.75 * view)
+    turn = (-1.0 if spec.seed % 2 else 1.0) * (0.25 + 0.75 * spec.size("view"))
     bill = stuff.plain(spec.rgb2) if spec.size("contrast") else stuff
-    rear = stuff.plain(np.asarray(spec.rgb2) if spec.word("style") == "trucker" else None)
-    top = -crown
-    dome = [
-        (-9.6, 0.6, 1),
-        (-9.9, -4),
-        (-7.4, top * 0.82),
-        (0, top),
-        (7.4, top * 0.82),
-        (9.9, -4),
-        (9.6, 0.6, 1),
-        (0, 2.0),
-    ]
-    canvas.piece(spline(dome), replace(rear, puff=3.4, edge=6.5, folds=0.15))
-    if spec.word("style") == "trucker":
-        front = [
-            (-6.6 + 3 * turn, 1.4, 1),
-            (-6.2 + 2.6 * turn, top * 0.6),
-            (turn, top * 0.99),
-            (6.2 + 2.2 * turn, top * 0.6),
-            (6.8 + 2.4 * turn, 1.4, 1),
-        ]
-        inside = [(np.clip(x, -9.5, 9.5), *rest) for x, *rest in front]
-        canvas.piece(spline(inside), replace(stuff, puff=1.2, folds=0.1), lift=0.1, shadow=0.2)
+    top = -spec.size("crown")
+    _dome(canvas, spec, stuff, turn)
     for k in (-0.9, -0.2, 0.55):
         x = np.clip(k * 8 + turn * 4, -9, 9)
-        seam = spline([(turn * 1.0, top + 0.3), (turn + (x - turn) * 0.72, top * 0.6), (x, 0.8)], closed=False)
+        seam = spline([(turn, top + 0.3), (turn + (x - turn) * 0.72, top * 0.6), (x, 0.8)], closed=False)
         stitched(canvas, seam, spec, 0.12)
-    canvas.piece(ellipse((turn * 1.0, top + 0.1), 0.9, 0.5), bill.plain(puff=0.4, edge=0.5), lift=0.2)
-    x = turn * 4.4
-    reach = peak * (0.62 + 0.25 * abs(turn))
-    brim = [
-        (-8.6 + x * 0.55, 0.2, 1),
-        (x * 0.9, -0.6 - 1.4 * (1 - abs(turn))),
-        (8.6 + x * 0.55, 0.2, 1),
-        (8.9 + x * 1.1, reach * 0.55),
-        (x * 1.8, reach),
-        (-8.9 + x * 1.1, reach * 0.55),
-    ]
-    canvas.piece(spline(brim), replace(bill, puff=1.4, edge=3.5, folds=0.05), lift=0.5, shadow=0.5)
-    for t in (0.86, 0.7, 0.54):
-        outline = spline([(p[0] * t + x * (1 - t) * 0.8, p[1] * t + 0.4, *p[2:]) for p in brim])
-        canvas.line(outline[len(outline) // 3 :], 0.14, tuple(np.asarray(bill.rgb) * 0.7), dash=(0.3, 0.2), opacity=0.8)
+    canvas.piece(ellipse((turn, top + 0.1), 0.9, 0.5), bill.plain(puff=0.4, edge=0.5), lift=0.2)
+    _peak(canvas, bill, turn, spec.size("peak") * (0.62 + 0.25 * abs(turn)))
     for s in (-1, 1):
         canvas.patch(ellipse((turn * 2 + s * 4.6, top * 0.62), 0.35, 0.35, count=10), np.asarray(stuff.rgb) * 0.4)
     emblem(canvas, spec, (turn * 3.2, top * 0.45), 5.4, always=spec.seed % 4 != 0)
+
+
+def _dome(canvas: Canvas, spec: ProductSpec, stuff: Material, turn: float) -> None:
+    """The crown; a trucker's has a front of its own."""
+    top, trucker = -spec.size("crown"), spec.word("style") == "trucker"
+    half = [(7.4, top * 0.82), (9.9, -4), (9.6, 0.6, 1)]
+    dome = [(0, top), *half, (0, 2.0), *((-p[0], *p[1:]) for p in reversed(half))]
+    rear = stuff.plain(spec.rgb2 if trucker else None)
+    canvas.piece(spline(dome), replace(rear, puff=3.4, edge=6.5, folds=0.15))
+    if trucker or spec.pattern != "Solid":
+        wide = 9.5 if not trucker else 6.6
+        front = [(-wide + 3 * turn, 1.4, 1), (-wide + 0.4 + 2.6 * turn, top * 0.6), (turn, top * 0.99),
+                 (wide - 0.4 + 2.2 * turn, top * 0.6), (wide + 0.2 + 2.4 * turn, 1.4, 1)]  # fmt: skip
+        inside = [(float(np.clip(p[0], -9.5, 9.5)), *p[1:]) for p in front]
+        canvas.piece(spline(inside), replace(stuff, puff=1.2, folds=0.1), lift=0.1, shadow=0.2)
+
+
+def _peak(canvas: Canvas, bill: Material, turn: float, reach: float) -> None:
+    """The peak with its rows of stitching."""
+    x = turn * 4.4
+    brim = [(-8.6 + x * 0.55, 0.2, 1), (x * 0.9, -0.6 - 1.4 * (1 - abs(turn))), (8.6 + x * 0.55, 0.2, 1),
+            (8.9 + x * 1.1, reach * 0.55), (x * 1.8, reach), (-8.9 + x * 1.1, reach * 0.55)]  # fmt: skip
+    canvas.piece(spline(brim), replace(bill, puff=1.4, edge=3.5, folds=0.05), lift=0.5, shadow=0.5)
+    darker = np.asarray(bill.rgb) * 0.7
+    for t in (0.86, 0.7, 0.54):
+        row = spline([(p[0] * t + x * (1 - t) * 0.8, p[1] * t + 0.4, *p[2:]) for p in brim])
+        canvas.line(row[len(row) // 3 :], 0.14, darker, dash=(0.3, 0.2), opacity=0.8)
 
 
 def draw_hat(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:

@@ -6,19 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import flipped, spline
-from pipeline.demo.garments.tops import (
-    back_of_neck,
-    creases_of_trunk,
-    hood,
-    ribbed_hem,
-    shirt_collar,
-    sleeves,
-    trunk,
-    zipper,
-)
+from pipeline.demo.garments.necklines import back_of_neck, hood, shirt_collar
+from pipeline.demo.garments.tops import creases_of_trunk, ribbed_hem, sleeves, trunk, zipper
 from pipeline.demo.garments.trim import BRASS, buttons, emblem, pocket, stitched
+from pipeline.demo.material import Material
 from pipeline.demo.pose import Pose
 from pipeline.demo.spec import ProductSpec
 

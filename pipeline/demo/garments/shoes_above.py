@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import ellipse, flipped, spline, tube
 from pipeline.demo.garments.trim import BRASS, emblem
+from pipeline.demo.material import Material
 from pipeline.demo.spec import ProductSpec
 
 TYPES = ("Sneakers", "Heels", "Sandals")

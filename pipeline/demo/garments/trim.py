@@ -6,8 +6,9 @@ import numpy as np
 
 from pipeline.demo import marks
 from pipeline.demo.artwork import artwork
-from pipeline.demo.canvas import Canvas, Material
+from pipeline.demo.canvas import Canvas
 from pipeline.demo.curves import Line, Point, ellipse, spline
+from pipeline.demo.material import Material
 from pipeline.demo.spec import ProductSpec
 
 METAL = Material((188, 186, 180), folds=0, puff=0.3, edge=0.4, gloss=0.9, grain=0.5)

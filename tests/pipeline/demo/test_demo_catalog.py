@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.demo import generate
-from pipeline.demo.generate import BOXES_SCHEMA, FEED_SCHEMA, IMAGES_SCHEMA, product_spec
+from pipeline.demo.generate import BOXES_SCHEMA, FEED_SCHEMA, IMAGES_SCHEMA, Order, product_spec, write_catalog
 from pipeline.demo.vocabulary import BRANDS, COLORS, GENDERS, GROUPS, PATTERNS, SCENES, TYPE_GROUPS, TYPES
 from pipeline.errors import Reason, SettingError
 
@@ -30,7 +30,7 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "catalog"
-    counts = generate(folder, 21, 5, 3, dirty=True, sizes=SMALL, processes=1)
+    counts = write_catalog(Order(str(folder), 5, 3, SMALL), 21, True, lambda count: None, processes=1)
     assert counts["products"] == 21
     assert counts["photos"] == 63
     assert counts["dirty"] == len(json.loads((folder / "dirty.json").read_text()))
@@ -102,15 +102,15 @@ def test_sizes_in_the_truth_are_those_of_the_upright_photos(catalog: Path) -> No
 
 def test_same_seed_same_bytes_whatever_the_processes(tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; from pipeline.demo import generate\n"
-        "if __name__ == '__main__': generate(Path({!r}), 13, 9, 2, sizes=((90, 120),), processes={})"
+        "from pipeline.demo.generate import Order, write_catalog\n"
+        "if __name__ == '__main__': write_catalog(Order({!r}, 9, 2, ((90, 120),)), 13, False, print, {})"
     )
     for name, processes in (("one", 1), ("three", 3)):
         code = tmp_path / f"{name}.py"  # a file: the pool's workers have to import it
         code.write_text(script.format(str(tmp_path / name), processes))
         subprocess.run([sys.executable, str(code)], check=True)
     assert digests(tmp_path / "one") == digests(tmp_path / "three")
-    generate(tmp_path / "other", 2, 10, 1, sizes=((90, 120),), processes=1)
+    generate(tmp_path / "other", 2, 10, 1, sizes=((90, 120),))
     other = digests(tmp_path / "other")
     assert other["photos/p0000000_1.jpg"] != digests(tmp_path / "one")["photos/p0000000_1.jpg"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class Request:
         options: how it is trained.
         start: head -> card of an existing head to refine.
         weights: head -> weight of its loss in the sum; 1 where it is not named.
-        inputs: head -> names of further inputs besides the feature, such as color_histogram.
+        inputs: head -> names of further inputs besides the feature, such as color_histogram;
+            a refined head keeps its own.
         words: for the cards.
     """
 
@@ -94,12 +95,13 @@ def prepare(data: FeatureSet, request: Request) -> Ready:
     plans = [_plan(data, parts, head, kind, request, started.get(head)) for head, kind in request.heads.items()]
     targets = {plan.head: encode(list(data.rows[plan.head]), plan) for plan in plans}
     examples = Examples(data.features, parts, targets, data.extra)
-    heads = {
-        plan.head: new_head(plan, examples, _inputs(plan.head, data, request), request.options.seed) for plan in plans
-    }
+    heads: dict[str, Head] = {}
     for plan in plans:
-        if plan.head in started:
-            take_over(heads[plan.head], plan, started[plan.head])
+        start = started.get(plan.head)
+        inputs = _inputs(plan.head, data, start.extra_inputs if start else request.inputs.get(plan.head, ()))
+        heads[plan.head] = new_head(plan, examples, inputs, request.options.seed)
+        if start:
+            take_over(heads[plan.head], plan, start)
     return Ready(plans, examples, heads)
 
 
@@ -142,11 +144,13 @@ def write_heads(
     return Trained(cards, figures, near_duplicates(data.features, ready.examples.parts), epochs)
 
 
-def _inputs(head: str, data: FeatureSet, request: Request) -> dict[str, int]:
+def _inputs(head: str, data: FeatureSet, names: Sequence[str]) -> dict[str, int]:
     """Names and lengths of a head's further inputs."""
-    names = request.inputs.get(head, ())
     if missing := [name for name in names if name not in data.extra]:
-        raise DataError(f"the features have no input {missing[0]!r}; they have {', '.join(data.extra) or 'none'}")
+        raise DataError(
+            f"head {head!r} reads the input {missing[0]!r}, which the features lack; "
+            f"they have {', '.join(data.extra) or 'none'}"
+        )
     return {name: data.extra[name].shape[1] for name in names}
 
 
@@ -154,6 +158,8 @@ def _start(head: str, path: Path, data: FeatureSet) -> LoadedHead:
     card = read_card(path)
     if card.name != head:
         raise DataError(f"{path} is a head for {card.name!r}, not {head!r}")
+    if card.options.get("backbone", data.backbone) != data.backbone:
+        raise DataError(f"the head {path} was trained on another backbone's features; make the features again")
     return load_head(card, path.parent, "cpu", data.features.shape[1])
 
 

@@ -139,8 +139,10 @@ def test_a_head_may_join_a_further_input(tmp_path: Path) -> None:
     assert train_heads(blind, request(), tmp_path / "without").figures["type"]["test"]["accuracy"] < 0.6
     card = read_card(with_hue.cards["type"])
     assert card.options["extra_inputs"] == {"hue": 3}
+    again = train_heads(blind, request(start={"type": with_hue.cards["type"]}), tmp_path / "again")
+    assert read_card(again.cards["type"]).options["extra_inputs"] == {"hue": 3}
     assert load_head(card, tmp_path / "with" / "cards", "cpu", DIM).extra_inputs == ("hue",)
-    with pytest.raises(DataError, match="no input 'tone'; they have hue"):
+    with pytest.raises(DataError, match="input 'tone', which the features lack; they have hue"):
         train_heads(blind, request(inputs={"type": ("tone",)}), tmp_path / "none")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.boxes.geometry import Letterbox, crop_window, flipped
@@ -12,6 +12,7 @@ from models.preprocessing import Preprocessing
 SIDES = st.integers(1, 700)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(SIDES, SIDES, st.sampled_from([64, 96, 288]))
 def test_letterbox_and_back_is_where_it_was(width: int, height: int, size: int) -> None:
     frame = Letterbox(width, height, size)
@@ -22,6 +23,7 @@ def test_letterbox_and_back_is_where_it_was(width: int, height: int, size: int) 
     assert np.allclose(frame.back(inside), boxes, atol=1e-2 * max(width, height) / 100)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(20, 400), st.integers(20, 400))
 def test_letterbox_agrees_with_the_preprocessing(width: int, height: int) -> None:
     white = np.full((height, width, 3), 255, np.uint8)
@@ -33,6 +35,7 @@ def test_letterbox_agrees_with_the_preprocessing(width: int, height: int) -> Non
     assert int((pixels[0] == 255).sum()) == (x2 - x1) * (y2 - y1)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 300), st.integers(1, 300), st.lists(st.floats(-50, 400), min_size=4, max_size=4), st.floats(0, 1))
 def test_a_crop_always_lies_in_the_picture_and_has_pixels(
     width: int, height: int, corners: list[float], margin: float

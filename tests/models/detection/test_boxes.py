@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -65,6 +65,7 @@ def test_faults_of_boxes_are_named(box: tuple[float, ...], word: str | None) -> 
     assert fault is None if word is None else word in str(fault)
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.floats(allow_nan=True, allow_infinity=True, width=32)] * 4))
 def test_a_box_without_fault_lies_in_the_photo_once_clipped(box: tuple[float, float, float, float]) -> None:
     if box_fault(box, 64, 48) is None:

@@ -23,7 +23,7 @@ from pipeline.tables import OverlapError, Warehouse
 def processes() -> ForkServerContext:
     """Processes that start in milliseconds, because their parent has imported everything, and has no threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "warehouse_workers"])
+    context.set_forkserver_preload(["pytest", "pandas", "warehouse_workers"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # the server finds its preloads by nothing else
     try:
@@ -47,10 +47,9 @@ def photos_of_batch(number: int) -> list[Photo]:
     return [Photo(f"{number:03d}/{i}.jpg", garments=rng.randrange(3)) for i in range(rng.randrange(3, 7))]
 
 
-def commit_batches(uri: str, numbers: Sequence[int], started: Any) -> None:
-    """Commit batches one after the other; says when it begins. Meant to be killed."""
+def commit_batches(uri: str, numbers: Sequence[int]) -> None:
+    """Commit batches one after the other. Meant to be killed."""
     warehouse = open_at(uri)
-    started.set()
     for number in numbers:
         commit(warehouse, photos_of_batch(number), f"batch{number}")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pa_dataset
 import pyarrow.fs as pa_fs
 from deltalake import (
     ColumnProperties,
@@ -24,6 +23,9 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pipeline.errors import InputError
 from pipeline.tables.faults import means_absent, translated
 from pipeline.tables.schema import Table
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pa_dataset  # at run time it would load pandas, which most commands do without
 
 EVOLVED = "atelier.evolved"
 """Table property: columns were added after the first write, so that older files lack some."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pa_dataset
 import tenacity
 
 from pipeline.errors import InputError, SettingError, StaleError
@@ -22,6 +22,9 @@ from pipeline.tables.ledger import OverlapError
 from pipeline.tables.rows import check_batch, check_batch_id, conform
 from pipeline.tables.schema import TABLES, Table
 from pipeline.tables.snapshots import Snapshot, Snapshots
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pa_dataset  # at run time it would load pandas, which most commands do without
 
 COMMIT_PATIENCE_S = 120.0
 """How long a commit is tried again after losing against others; each loss costs about a tenth of a second."""

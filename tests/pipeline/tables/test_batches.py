@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from builders import Photo, commit, embedding_rows, garment_rows, image_rows, new_warehouse
+from builders import Photo, embedding_rows, garment_rows, image_rows, new_warehouse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from warehouse_workers import commit_batches, photos_of_batch, processes, replace_same_batch
@@ -74,33 +77,46 @@ def write_part(warehouse: Warehouse, number: int, tables: int) -> None:
         warehouse.commit_images(batch_id, "0123456789ab", image_rows(photos, batch_id))
 
 
+MOMENTS = [(table, file) for table in (*SIDE, "images") for file in ("*/*.parquet", "_delta_log/*.json")]
+"""When a process is killed: as soon as it has written another such file of that table."""
+
+
 def test_killed_at_any_moment_and_run_again(tmp_path: Path) -> None:
-    """Kill -9 a committing process six times, at moments spread over its work; then let it finish."""
-    numbers = range(6)
-    for kill in range(6):
-        started = processes().Event()
-        worker = processes().Process(target=commit_batches, args=(str(tmp_path), numbers, started))
-        worker.start()
-        assert started.wait(60)
-        time.sleep(0.02 + 0.08 * kill)
-        worker.kill()
-        worker.join()
-        assert_whole(new_warehouse(tmp_path, warehouse={"uri": str(tmp_path)}))
-    warehouse = new_warehouse(tmp_path, warehouse={"uri": str(tmp_path)})
-    for number in numbers:
-        commit(warehouse, photos_of_batch(number), f"batch{number}")
+    """Kill -9 a process in the middle of its writes, at each kind of moment; then let it finish."""
+    open_here = partial(new_warehouse, tmp_path, warehouse={"uri": str(tmp_path)})
+    numbers = range(len(MOMENTS))
+    uncommitted = 0
+    for first, (table, file) in enumerate(MOMENTS):
+        worker = processes().Process(target=commit_batches, args=(str(tmp_path), [*numbers[first:], *numbers[:first]]))
+        kill_when_it_writes(worker, tmp_path / "tables" / table, file)
+        uncommitted += assert_whole(open_here())
+    assert uncommitted, "no kill left anything half-done: this test has tried nothing"
+    commit_batches(str(tmp_path), numbers)
     for table in SIDE:
-        assert names(warehouse.read(table)) == names_of(table, set(numbers))
-    keys = warehouse.read("images").column("image_key").to_pylist()
+        assert names(open_here().read(table)) == names_of(table, set(numbers))
+    keys = open_here().read("images").column("image_key").to_pylist()
     assert Counter(keys) == Counter(p.image_key for number in numbers for p in photos_of_batch(number))
 
 
-def assert_whole(warehouse: Warehouse) -> None:
-    """Whatever counts belongs to whole batches."""
+def kill_when_it_writes(worker: Any, folder: Path, pattern: str) -> None:
+    before = set(folder.glob(pattern))
+    worker.start()
+    deadline = time.monotonic() + 60
+    while worker.is_alive() and set(folder.glob(pattern)) <= before and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    worker.kill()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+
+
+def assert_whole(warehouse: Warehouse) -> int:
+    """Whatever counts belongs to whole batches. Returns how many batches are there in part, without counting."""
     with connect(warehouse) as con:
         batches = {int(row[0].removeprefix("batch")) for row in con.execute("select batch_id from images").fetchall()}
         for table in SIDE:
             assert names(con.sql(f"from {table}").to_arrow_table()) == names_of(table, batches)
+        query = "select count(distinct batch_id) from stored.garments anti join images using (batch_id)"
+        return con.execute(query).fetchall()[0][0]
 
 
 @pytest.mark.parametrize("table", SIDE)

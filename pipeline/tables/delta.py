@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EVOLVED = "atelier.evolved"
 """Table property: columns were added after the first write, so that older files lack some."""
 
-FILE_BYTES = 256 * 2**20
+FILE_BYTES = 64 * 2**20
 """Data files are cut at this size."""
 
 ROW_GROUP_ROWS = 128 * 1024

@@ -31,12 +31,11 @@ def enrich(
 
     Example, as two tasks at once: `atelier enrich --plan ... --part 0 --parts 2`, and the same with `--part 1`
     """
-    from models.release import load_release
     from pipeline.catalog.plan import load_plan, read_batches
+    from pipeline.enrich.models import load_models
     from pipeline.enrich.record import record, summary
     from pipeline.enrich.runner import Runner, utc_now
     from pipeline.errors import InputError
-    from pipeline.releases import release_folder
     from pipeline.storage import open_store
     from pipeline.tables import open_warehouse
 
@@ -45,13 +44,7 @@ def enrich(
     planned = load_plan(config, plan)
     started_at = utc_now()
     warehouse = open_warehouse(config)
-    release = load_release(
-        release_folder(config),
-        config.enrich.device,
-        config.enrich.precision,
-        config.enrich.threads,
-        config.enrich.model_images,
-    )
+    release = load_models(config)
     if release.release_id != planned.release_id:
         raise InputError(
             f"plan {plan} was made for release {planned.release_id}, but release.uri is {release.release_id}: "

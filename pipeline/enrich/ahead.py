@@ -8,7 +8,6 @@ batch: when too many fetches fail, the store is at fault and not the photos, and
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -18,7 +17,7 @@ from functools import partial
 
 from models.preprocessing import Preprocessing
 from pipeline.catalog import Batch, PlannedImage
-from pipeline.enrich.crew import Crew, Stint
+from pipeline.enrich.crew import Crew, Stint, cores
 from pipeline.enrich.photo import Photo, Reject, prepare
 from pipeline.enrich.watch import Watch
 from pipeline.errors import InputError, PhotoError, Reason, SettingError, TransientError
@@ -29,8 +28,8 @@ from pipeline.storage import ObjectMissing, ObjectStore, ObjectTimeout, ObjectTo
 BYTES_AHEAD = 512 * 2**20
 """Encoded bytes that may be under way at once, by the sizes in the listing."""
 
-PASSES_AHEAD = 3
-"""Photos under way at once, in forward passes, besides those that are just being fetched."""
+PHOTOS_AHEAD = 16
+"""Photos under way at once for every stream of the models, besides those that are just being fetched."""
 
 FEW_FAULTS = 2
 """Failed fetches that never fail a batch: of a batch of three photos one is a third."""
@@ -116,9 +115,12 @@ class Ahead:
         settings: `fetch`, `decode` and `enrich` are read.
         preprocessing: of the backbone.
         watch: takes the seconds of `fetch` and `decode` (summed over threads) and `wait`.
+        streams: passes of the models that run at once.
     """
 
-    def __init__(self, store: ObjectStore, settings: Settings, preprocessing: Preprocessing, watch: Watch) -> None:
+    def __init__(
+        self, store: ObjectStore, settings: Settings, preprocessing: Preprocessing, watch: Watch, streams: int
+    ) -> None:
         self.store = store
         self.settings = settings
         self.preprocessing = preprocessing
@@ -130,7 +132,7 @@ class Ahead:
         self._abandoned: list[Ticket] = []
         self._under_way: deque[Ticket] = deque()
         self._bytes = 0
-        self._most = PASSES_AHEAD * settings.enrich.model_images + settings.fetch.threads
+        self._most = PHOTOS_AHEAD * streams + settings.fetch.threads
 
     def __enter__(self) -> Ahead:
         return self
@@ -261,8 +263,3 @@ class Ahead:
         except BaseException as error:  # noqa: BLE001 - it is raised again where the photo is waited for
             ticket.settle(error)
         return ticket.abandoned
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from models.release import Release
 from pipeline.catalog import PlannedImage
+from pipeline.enrich.models import streams_of
 from pipeline.enrich.photo import Photo, Reject, prepare
 from pipeline.enrich.reading import Reader
 from pipeline.enrich.rows import Rows, Stamp
+from pipeline.enrich.streams import Streams
 from pipeline.enrich.watch import Watch
 from pipeline.errors import PhotoError
 from pipeline.images.decode import Limits
@@ -56,7 +58,8 @@ def enrich_batch(
             except PhotoError as error:
                 yield Reject(image, error.reason, error.message)
 
-    return assemble(prepared(), Reader(release, settings.enrich.max_garments, Watch()), stamp)
+    with Streams(streams_of(settings, release)) as streams:
+        return assemble(prepared(), Reader(release, settings.enrich.max_garments, Watch(), streams), stamp)
 
 
 def assemble(photos: Iterable[Photo | Reject], reader: Reader, stamp: Stamp) -> Enriched:

@@ -10,8 +10,10 @@ import numpy as np
 
 from models.release import Release
 from pipeline.catalog import PlannedImage
+from pipeline.enrich.models import streams_of
 from pipeline.enrich.photo import prepare
 from pipeline.enrich.reading import Reader, Reading
+from pipeline.enrich.streams import Streams
 from pipeline.enrich.watch import Watch
 from pipeline.errors import InputError, PhotoError
 from pipeline.images.decode import Limits
@@ -37,7 +39,8 @@ def read_photos(photos: Sequence[Path | bytes], release: Release, settings: Sett
             raise InputError(f"{name} can't be read: {error.strerror}") from None
         except PhotoError as error:
             raise InputError(f"{name} is no usable photo: {error}") from None
-    return list(Reader(release, config.enrich.max_garments, Watch()).read(prepared))
+    with Streams(streams_of(config, release)) as streams:
+        return list(Reader(release, config.enrich.max_garments, Watch(), streams).read(prepared))
 
 
 def embed_photos(

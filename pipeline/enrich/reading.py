@@ -9,10 +9,9 @@ next share a pass: only the last pass of a stream is padded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -22,9 +21,13 @@ from models.heads import Answer
 from models.release import Release
 from pipeline.enrich.garments import Garment, garments_of
 from pipeline.enrich.photo import Colors, Photo
+from pipeline.enrich.streams import Streams
 from pipeline.enrich.watch import Watch
 
 T = TypeVar("T")
+
+PHOTOS_A_PIECE = 8
+"""Photos that are searched for garments together: few, so that several streams have work also in a small batch."""
 
 HISTOGRAM = "color_histogram"
 """Name under which a head asks for the measured histogram beside the feature."""
@@ -35,7 +38,7 @@ class Reading:
     """What the models say of one photo. Row 0 is the whole picture, row 1 + i is garment i.
 
     Args:
-        photo: without its pixels' use any more.
+        photo: as it was prepared.
         garments: the main one first.
         features: float32 (1 + garments, D).
         answers: head -> 1 + garments answers.
@@ -69,80 +72,68 @@ class Reader:
     Args:
         release: loaded models.
         max_garments: kept a photo.
-        watch: takes the seconds of every step.
-        workers: cut and measure crops in parallel; None: one after the other.
+        watch: takes the seconds of every step, summed over threads.
+        streams: passes that run at once, see `Streams`.
     """
 
-    def __init__(self, release: Release, max_garments: int, watch: Watch, workers: Executor | None = None) -> None:
+    def __init__(self, release: Release, max_garments: int, watch: Watch, streams: Streams) -> None:
         self.release = release
         self.max_garments = max_garments
         self.watch = watch
-        self.workers = workers
+        self.streams = streams
 
     def read(self, photos: Iterable[Photo]) -> Iterator[Reading]:
         """One reading a photo, in order; a photo's reading does not depend, to the last bit, on the others."""
-        for piece in _pieces(self._with_features(self._detected(photos)), self.release.batch_images):
-            yield from self._answered(piece)
+        found = chain.from_iterable(self.streams.map(self._detected, _pieces(photos, PHOTOS_A_PIECE)))
+        pieces = _pieces(self._with_features(found), self.release.batch_images)
+        return chain.from_iterable(self.streams.map(self._answered, pieces))
 
-    def _detected(self, photos: Iterable[Photo]) -> Iterator[_Found]:
-        for piece in _pieces(photos, self.release.batch_images):
-            with self.watch("detect"):
-                detections = self.release.detect([photo.decoded.pixels for photo in piece])
-            with self.watch("crops"):
-                each: Callable[..., Iterable[list[Garment]]] = self.workers.map if self.workers else map
-                garments = list(
-                    each(
-                        lambda photo, found: garments_of(photo, found, self.release.preprocessing, self.max_garments),
-                        piece,
-                        detections,
-                    )
-                )
-            yield from (_Found(photo, cut) for photo, cut in zip(piece, garments, strict=True))
+    def _detected(self, piece: Sequence[Photo]) -> list[_Found]:
+        with self.watch("detect"):
+            detections = self.release.detect([photo.decoded.pixels for photo in piece])
+        with self.watch("crops"):
+            return [
+                _Found(photo, garments_of(photo, found, self.release.preprocessing, self.max_garments))
+                for photo, found in zip(piece, detections, strict=True)
+            ]
 
     def _with_features(self, stream: Iterable[_Found]) -> Iterator[tuple[_Found, np.ndarray]]:
         """Each photo with its features. Inputs queue up until a pass is full; both queues are in the same order."""
         waiting: deque[_Found] = deque()
-        inputs: deque[torch.Tensor] = deque()
         rows: deque[np.ndarray] = deque()
-        for found in stream:
-            waiting.append(found)
-            inputs.extend([found.photo.input, *(garment.input for garment in found.garments)])
-            while len(inputs) >= self.release.batch_images:
-                rows.extend(self._features(inputs))
-            yield from _complete(waiting, rows)
-        while inputs:
-            rows.extend(self._features(inputs))
-        yield from _complete(waiting, rows)
 
-    def _features(self, inputs: deque[torch.Tensor]) -> np.ndarray:
-        """One pass over the oldest inputs: float32 (n, D)."""
+        def inputs() -> Iterator[torch.Tensor]:
+            for found in stream:
+                waiting.append(found)
+                yield found.photo.input
+                yield from (garment.input for garment in found.garments)
+
+        for made in self.streams.map(self._features, _pieces(inputs(), self.release.batch_images)):
+            rows.extend(made)
+            while waiting and waiting[0].rows <= len(rows):
+                found = waiting.popleft()
+                yield found, np.stack([rows.popleft() for _ in range(found.rows)])
+
+    def _features(self, inputs: Sequence[torch.Tensor]) -> np.ndarray:
+        """One pass: float32 (n, D)."""
         with self.watch("backbone"):
-            count = min(self.release.batch_images, len(inputs))
-            return self.release.features(torch.stack([inputs.popleft() for _ in range(count)]))
+            return self.release.features(torch.stack(list(inputs)))
 
-    def _answered(self, piece: Sequence[tuple[_Found, np.ndarray]]) -> Iterator[Reading]:
+    def _answered(self, piece: Sequence[tuple[_Found, np.ndarray]]) -> list[Reading]:
         features = np.concatenate([rows for _, rows in piece])
+        histograms = np.stack([colors.histogram for found, _ in piece for colors in found.colors])
         with self.watch("heads"):
-            answers = self.release.classify(features, self._extra([found for found, _ in piece]))
+            answers = self.release.classify(features, {HISTOGRAM: histograms})
         with self.watch("caption"):
             # The caption speaks of what the photo is about: the main garment, row 1, where there is one.
             captions = self.release.caption(np.stack([rows[min(1, len(rows) - 1)] for _, rows in piece]))
-        begin = 0
+        readings, begin = [], 0
         for number, (found, rows) in enumerate(piece):
-            end = begin + found.rows
-            said = {head: given[begin:end] for head, given in answers.items()}
-            yield Reading(found.photo, found.garments, rows, said, captions[number] if captions else None)
-            begin = end
-
-    def _extra(self, piece: list[_Found]) -> dict[str, np.ndarray]:
-        return {HISTOGRAM: np.stack([colors.histogram for found in piece for colors in found.colors])}
-
-
-def _complete(waiting: deque[_Found], rows: deque[np.ndarray]) -> Iterator[tuple[_Found, np.ndarray]]:
-    """Take the photos off the queue whose features are all there."""
-    while waiting and waiting[0].rows <= len(rows):
-        found = waiting.popleft()
-        yield found, np.stack([rows.popleft() for _ in range(found.rows)])
+            said = {head: given[begin : begin + found.rows] for head, given in answers.items()}
+            begin += found.rows
+            caption = captions[number] if captions else None
+            readings.append(Reading(found.photo, found.garments, rows, said, caption))
+        return readings
 
 
 def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -15,7 +15,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,11 +24,13 @@ import torch
 
 from models.release import Release
 from pipeline.catalog import Batch
-from pipeline.enrich.ahead import Ahead, BatchFailedError, cores
+from pipeline.enrich.ahead import Ahead, BatchFailedError
 from pipeline.enrich.batch import assemble, stamp_of
 from pipeline.enrich.commit import Committed, Committer
+from pipeline.enrich.models import streams_of
 from pipeline.enrich.photo import Photo, Reject
 from pipeline.enrich.reading import Reader
+from pipeline.enrich.streams import Streams
 from pipeline.enrich.watch import Watch
 from pipeline.errors import SettingError, TransientError
 from pipeline.settings import Settings
@@ -55,8 +56,8 @@ class Outcome:
         overlapped: photos that another batch had done meanwhile.
         failures: what became of the batches that were given up.
         seconds: wall time.
-        steps: seconds by step. `fetch` and `decode` run in many threads at once beside the others and are sums over
-            those; `wait` is the time the models stood idle for want of photos.
+        steps: seconds by step, summed over the threads that work on it side by side; `wait` and `commit_wait` are wall
+            time that went by until a photo was there and until a commit was through.
         peak_rss_mib: most memory the process has held.
     """
 
@@ -142,11 +143,11 @@ class Runner:
     def _work(self, run_id: str, todo: Iterable[Batch], outcome: Outcome, watch: Watch) -> None:
         enrich = self.settings.enrich
         with (
-            ThreadPoolExecutor(cores(), "crops", initializer=torch.set_num_threads, initargs=(1,)) as workers,
-            Ahead(self.store, self.settings, self.release.preprocessing, watch) as ahead,
+            Streams(streams_of(self.settings, self.release)) as streams,
+            Ahead(self.store, self.settings, self.release.preprocessing, watch, streams.count) as ahead,
             Committer(self.warehouse, enrich, watch) as committer,
         ):
-            reader = Reader(self.release, enrich.max_garments, watch, workers)
+            reader = Reader(self.release, enrich.max_garments, watch, streams)
             in_a_row = 0
             for batch, photos in ahead.batches(todo):
                 stamp = stamp_of(batch.batch_id, run_id, self.release)

@@ -70,7 +70,7 @@ def all_of(
     store: ObjectStore | Faulty, settings: Settings, planned: list[Batch]
 ) -> Iterator[list[Photo | Reject] | str]:
     """For each batch its photos, or the message it failed with."""
-    with Ahead(store, settings, PREPROCESSING, Watch()) as ahead:  # type: ignore[arg-type]
+    with Ahead(store, settings, PREPROCESSING, Watch(), 1) as ahead:  # type: ignore[arg-type]
         for _, photos in ahead.batches(planned):
             try:
                 yield list(photos)
@@ -98,9 +98,9 @@ def test_every_photo_comes_once_in_planned_order(settings: Settings, catalog: li
 
 def test_no_more_is_under_way_than_a_few_passes(settings: Settings, catalog: list[PlannedImage]) -> None:
     store = Faulty(open_store(settings.catalog.uri, settings), lambda key: None)
-    bound = ahead_module.PASSES_AHEAD * settings.enrich.model_images + settings.fetch.threads
+    bound = ahead_module.PHOTOS_AHEAD + settings.fetch.threads
     many = catalog * 4  # one batch of 120 photos
-    with Ahead(store, settings, PREPROCESSING, Watch()) as ahead:  # type: ignore[arg-type]
+    with Ahead(store, settings, PREPROCESSING, Watch(), 1) as ahead:  # type: ignore[arg-type]
         for _, photos in ahead.batches([Batch("b", 0, tuple(many))]):
             for taken, _photo in enumerate(photos, start=1):
                 if taken % 20 == 0:
@@ -114,7 +114,7 @@ def test_bytes_under_way_are_bounded(
 ) -> None:
     monkeypatch.setattr(ahead_module, "BYTES_AHEAD", 1)
     store = Faulty(open_store(settings.catalog.uri, settings), lambda key: None)
-    with Ahead(store, settings, PREPROCESSING, Watch()) as ahead:  # type: ignore[arg-type]
+    with Ahead(store, settings, PREPROCESSING, Watch(), 1) as ahead:  # type: ignore[arg-type]
         for _, photos in ahead.batches(batches(catalog, 30)):
             for taken, _photo in enumerate(photos, start=1):
                 assert len(store.asked) <= taken + 2
@@ -122,7 +122,7 @@ def test_bytes_under_way_are_bounded(
 
 def test_the_next_batch_is_fetched_while_this_one_is_worked_on(settings: Settings, catalog: list[PlannedImage]) -> None:
     store = Faulty(open_store(settings.catalog.uri, settings), lambda key: None)
-    with Ahead(store, settings, PREPROCESSING, Watch()) as ahead:  # type: ignore[arg-type]
+    with Ahead(store, settings, PREPROCESSING, Watch(), 1) as ahead:  # type: ignore[arg-type]
         stream = ahead.batches(batches(catalog, 5))
         _, photos = next(stream)
         list(photos)

@@ -31,6 +31,8 @@ def demo_catalog(
 ) -> None:
     """Render a demo catalog with exact truth: DEST/photos, DEST/feed.parquet, DEST/truth/{images,boxes}.parquet.
 
+    DEST/contact-sheet.html shows the first photos. With --dirty, DEST/dirty.json says what to expect of each odd file.
+
     Example: `atelier demo-catalog var/catalog --products 300 --seed 7`
     """
     from pipeline.demo.generate import Order, write_catalog

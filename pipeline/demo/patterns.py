@@ -53,7 +53,7 @@ def _stripes(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.ra
     step = max(4, round(2 * scale * across))
     line = np.empty((step, 3), np.float32)
     line[:] = colors[0]
-    share = rng.choice([0.25, 0.4, 0.5])
+    share = rng.choice([0.2, 0.32, 0.42])
     line[: max(1, round(step * share))] = colors[1]
     if rng.random() < 0.35:
         at = round(step * (share + 1) / 2)
@@ -70,7 +70,7 @@ def _checks(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.ran
     step = max(6, round(2 * scale * period * size))
     place = np.arange(step) / step
     if kind == "gingham":
-        broad, fine = place < 0.5, np.zeros(step, bool)
+        broad, fine = place < 0.42, np.zeros(step, bool)
     elif kind == "tartan":
         first, gap = rng.uniform(0.2, 0.36), rng.uniform(0.08, 0.14)
         broad = (place < first) | ((place > first + gap) & (place < first + 2 * gap))
@@ -112,10 +112,10 @@ def _flowers(colors: tuple[RGB, RGB, RGB], scale: float, size: float, rng: np.ra
     unit = 2 * scale * size
     tile = _ground(colors, 17 * unit, 17 * unit)
     leaf = (70.0, 110.0, 60.0) if sum(colors[0]) > 250 else (90.0, 140.0, 90.0)
-    count = int(rng.integers(9, 15))
+    count = int(rng.integers(8, 13))
     spots = _spread(count, rng) * tile.shape[0]
     for number, (x, y) in enumerate(spots):
-        radius = unit * rng.uniform(0.9, 2.3)
+        radius = unit * rng.uniform(0.8, 1.9)
         tint = colors[1] if number % 3 else colors[2]
         turn = rng.uniform(0, 6.28)
         petals = int(rng.integers(5, 7))

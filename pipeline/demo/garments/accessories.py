@@ -68,11 +68,7 @@ def draw_sunglasses(canvas: Canvas, spec: ProductSpec, stuff: Material, worn: bo
     """A pair seen from the front, or a little from the side with its temples open."""
     style, r = spec.word("style"), spec.size("lens")
     thin = style in ("aviator", "round")
-    frame = (
-        Material(spec.rgb, folds=0, puff=0.25, edge=0.3, gloss=0.9, grain=0.4)
-        if not thin or spec.seed % 2
-        else (BRASS if spec.seed % 4 else METAL)
-    )
+    frame = Material(spec.rgb, folds=0, puff=0.25, edge=0.3, gloss=0.9, grain=0.4)
     right = lens_outline(style, r, spec.size("high")) + (r + 0.95, 0)
     grow = 1.10 if thin else 1.22
     if not worn:

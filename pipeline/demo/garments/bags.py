@@ -107,32 +107,32 @@ def draw_backpack(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     half = [(w * top, -h + 1.8), (w * 0.96, -h * 0.76), (w, -h * 0.4), (w * 0.97, -3), (w * 0.82, -0.2)]
     body = [(0, -h), *half, (0, 0.2), *((-x, y) for x, y in reversed(half))]
     canvas.piece(spline(body), replace(stuff, puff=3.2, edge=7.0))
-    {"rolltop": _rolled, "flap": _flapped}.get(style, _zipped)(canvas, spec, second, strap)
+    {"rolltop": _rolled, "flap": _flapped}.get(style, _zipped)(canvas, spec, stuff, strap)
     _pouch(canvas, spec, second, strap)
     emblem(canvas, spec, (0, -h * spec.size("pocket") * 0.5), 6.0, always=bool(spec.seed % 3))
 
 
-def _rolled(canvas: Canvas, spec: ProductSpec, second: Material, strap: Material) -> None:
+def _rolled(canvas: Canvas, spec: ProductSpec, stuff: Material, strap: Material) -> None:
     """A rolled top held by two straps."""
     w, h = spec.size("width") / 2, spec.size("height")
-    canvas.piece(plate(0, -h - 3, w * 0.93, -h + 4), second.shade(0.85), lift=0.6)
+    canvas.piece(plate(0, -h - 3, w * 0.93, -h + 4), stuff.shade(0.85), lift=0.6)
     for x in (-w * 0.5, w * 0.5):
         canvas.piece(plate(x, -h - 3.2, 1.1, -h * 0.55), strap, lift=0.3)
         canvas.piece(plate(x, -h * 0.78, 1.5, -h * 0.71), METAL, lift=0.2)
 
 
-def _flapped(canvas: Canvas, spec: ProductSpec, second: Material, strap: Material) -> None:
+def _flapped(canvas: Canvas, spec: ProductSpec, stuff: Material, strap: Material) -> None:
     """A lid with two buckled straps."""
     w, h = spec.size("width") / 2, spec.size("height")
     lid: Line = [(-w * 0.9, -h + 1.4, 1), (0, -h - 0.8), (w * 0.9, -h + 1.4, 1), (w, -h * 0.66),
                  (w * 0.8, -h * 0.56), (0, -h * 0.53), (-w * 0.8, -h * 0.56), (-w, -h * 0.66)]  # fmt: skip
-    canvas.piece(spline(lid), second, lift=0.6)
+    canvas.piece(spline(lid), stuff, lift=0.6)
     for x in (-w * 0.5, w * 0.5):
         canvas.piece(plate(x, -h * 0.66, 1.1, -h * 0.34), strap, lift=0.3)
         canvas.piece(plate(x, -h * 0.46, 1.6, -h * 0.41), BRASS, lift=0.2)
 
 
-def _zipped(canvas: Canvas, spec: ProductSpec, second: Material, strap: Material) -> None:
+def _zipped(canvas: Canvas, spec: ProductSpec, stuff: Material, strap: Material) -> None:
     """A zip around the upper half, perhaps slanted stripes."""
     w, h = spec.size("width") / 2, spec.size("height")
     arch = [(-w * 0.9, -h * 0.56), (-w * 0.78, -h * 0.84), (0, -h * 0.93), (w * 0.78, -h * 0.84), (w * 0.9, -h * 0.56)]

@@ -16,7 +16,7 @@ from pipeline.demo.spec import ProductSpec
 def draw_cap(canvas: Canvas, spec: ProductSpec, stuff: Material) -> None:
     """Baseball and trucker caps, from the front or in three-quarter view."""
     turn = (-1.0 if spec.seed % 2 else 1.0) * (0.25 + 0.75 * spec.size("view"))
-    bill = stuff.plain(spec.rgb2) if spec.size("contrast") else stuff
+    bill = stuff.plain(spec.rgb2) if spec.size("contrast") and spec.word("style") != "trucker" else stuff
     top = -spec.size("crown")
     _dome(canvas, spec, stuff, turn)
     for k in (-0.9, -0.2, 0.55):

@@ -23,7 +23,7 @@ from pipeline.settings import IndexSettings
 
 MAX_SEGMENTS = 8
 """Each costs a search the choice of its lists; with one more they are joined."""
-TUNING_QUERIES = 100
+TUNING_QUERIES = 200
 KEPT_OUT = 16
 """Of so many vectors one is never trained on, to be a query, and one more to tune by; told by their ids' bits."""
 
@@ -135,9 +135,10 @@ def _sample(task: Task, spill: Spill) -> np.ndarray:
 
 def _tune(index: Any, task: Task, spill: Spill, target: float) -> int:
     """Lists to look at, by queries that are neither trained on nor judged by."""
-    own = np.flatnonzero(kept_out(task.ids, 1))[:TUNING_QUERIES]
+    own = np.flatnonzero(kept_out(task.ids, 1))
     if not len(own):
         return task.rows.plan.choice.lists
+    own = own[np.unique(np.linspace(0, len(own) - 1, TUNING_QUERIES).astype(np.int64))]
     queries = Queries(own, task.ids[own], spill.vectors[own].astype(np.float32))
     nearest = nearest_in(queries, spill.vectors)
     choice = task.rows.plan.choice

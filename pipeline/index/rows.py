@@ -22,31 +22,37 @@ class Rows:
     """The rows of a gallery, in the order of its shards. A row that is not live is masked: never found."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        """Read ids.parquet; columns that are filtered by are held as small integers.
+        """Open ids.parquet; columns are read when they are first asked for.
 
         Raises:
             InputError: it does not hold the rows that the manifest's shards count.
         """
-        names = pq.read_schema(path).names
-        self._table = pq.read_table(
-            path, read_dictionary=[name for name in FILTERS if name in names]
-        ).unify_dictionaries()
+        encoded = [name for name in FILTERS if name in pq.read_schema(path).names]
+        self._file = pq.ParquetFile(path, read_dictionary=encoded, memory_map=True)
+        self._columns: dict[str, pa.ChunkedArray] = {}
         self.manifest = manifest
-        self._codes: dict[str, tuple[np.ndarray, dict[str, int]]] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
+        self._codes: dict[str, np.ndarray] = {}
         self._products: np.ndarray | None = None
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None
         self._lock = threading.RLock()
         expected = sum(entry.rows for entry in manifest.shards)
-        self.live = self._table.column("live").to_numpy().astype(bool)
-        if len(self._table) != expected or int(self.live.sum()) != manifest.vectors:
+        self.live = self._column("live").to_numpy().astype(bool)
+        if len(self.live) != expected or int(self.live.sum()) != manifest.vectors:
             raise InputError(
-                f"{path} holds {len(self._table)} rows, {int(self.live.sum())} of them live; the manifest says "
+                f"{path} holds {len(self.live)} rows, {int(self.live.sum())} of them live; the manifest says "
                 f"{expected} and {manifest.vectors}"
             )
         self.any_dead = not self.live.all()
 
+    def _column(self, name: str) -> pa.ChunkedArray:
+        with self._lock:
+            if name not in self._columns:
+                self._columns[name] = self._file.read(columns=[name]).unify_dictionaries().column(0)
+            return self._columns[name]
+
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.live)
 
     def shard_codes(self) -> np.ndarray:
         """Number of the shard (in the manifest's order) of each row, int32."""
@@ -62,8 +68,16 @@ class Rows:
         if column not in FILTERS:
             raise InputError(f"the index can't be filtered by {column!r}; there are {', '.join(FILTERS)}")
         with self._lock:
+            if column not in self._numbers:
+                chunks = self._column(column).chunks
+                values = chunks[0].dictionary.to_pylist() if chunks else []
+                self._numbers[column] = {value: number for number, value in enumerate(values)}
+            return self._codes_of(column), self._numbers[column]
+
+    def _codes_of(self, column: str) -> np.ndarray:
+        with self._lock:
             if column not in self._codes:
-                self._codes[column] = _encode(self._table.column(column))
+                self._codes[column] = _codes(self._column(column))
             return self._codes[column]
 
     def values(self, column: str, rows: np.ndarray) -> list[str | None]:
@@ -85,11 +99,11 @@ class Rows:
         """A number for each product, int64; a photo without product is its own."""
         with self._lock:
             if self._products is None:
-                codes, numbers = self.codes("product_id")
+                codes = self._codes_of("product_id")
                 self._products = codes.astype(np.int64)
                 alone = np.flatnonzero(codes < 0)
-                keys = self._table.column("image_key").take(pa.array(alone))
-                self._products[alone] = len(numbers) + _encode(keys.dictionary_encode())[0]
+                keys = self._column("image_key").take(pa.array(alone)).dictionary_encode()
+                self._products[alone] = codes.max(initial=-1) + 1 + _codes(keys)
             return self._products
 
     def count_products(self) -> int:
@@ -101,7 +115,7 @@ class Rows:
         """Live rows of vector ids, int64; -1 for ids that can't be found."""
         with self._lock:
             if self._sorted is None:
-                all_ids = self._table.column("id").to_numpy()
+                all_ids = self._column("id").to_numpy()
                 order = np.argsort(all_ids, kind="stable")
                 order = order[self.live[order]]
                 self._sorted = all_ids[order], order
@@ -113,28 +127,26 @@ class Rows:
 
     def ids(self, rows: np.ndarray) -> np.ndarray:
         """Vector ids of rows, int64."""
-        return self._table.column("id").to_numpy()[rows]
+        return self._column("id").to_numpy()[rows]
 
     def image_keys(self) -> list[str | None]:
         """The key of every row's photo, None where the row is masked; large galleries: ask for records instead."""
-        return self._table.column("image_key").to_pylist()
+        return self._column("image_key").to_pylist()
 
     def find(self, column: str, value: str) -> np.ndarray:
         """Live rows whose `image_key` or `product_id` is `value`."""
         import pyarrow.compute as pc
 
-        same = pc.fill_null(pc.equal(self._table.column(column).cast(pa.string()), value), False)
+        same = pc.fill_null(pc.equal(self._column(column).cast(pa.string()), value), False)
         return np.flatnonzero(same.to_numpy() & self.live)
 
     def records(self, rows: np.ndarray) -> list[dict[str, Any]]:
         """Key, product, kind, garment and attributes of rows, in their order."""
-        return self._table.select(list(_RECORD)).take(pa.array(rows, pa.int64())).to_pylist()
+        table = pa.table({name: self._column(name) for name in _RECORD})
+        return table.take(pa.array(rows, pa.int64())).to_pylist()
 
 
-def _encode(column: pa.ChunkedArray) -> tuple[np.ndarray, dict[str, int]]:
-    """Codes int32 (-1 for null) and the code of each value, of a dictionary-encoded column."""
-    if not len(column):
-        return np.empty(0, np.int32), {}
-    parts = column.unify_dictionaries().chunks
-    codes = [part.indices.fill_null(-1).to_numpy().astype(np.int32) for part in parts]
-    return np.concatenate(codes), {value: code for code, value in enumerate(parts[0].dictionary.to_pylist())}
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    """Number of each value in the dictionary of a dictionary-encoded column: int32, -1 for null."""
+    parts = [part.indices.fill_null(-1).to_numpy().astype(np.int32) for part in column.unify_dictionaries().chunks]
+    return np.concatenate([np.empty(0, np.int32), *parts])

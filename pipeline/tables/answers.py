@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.errors import InputError, SettingError
+from pipeline.tables.faults import asked
 
 COPY_OPTIONS = {"csv": "FORMAT csv, HEADER true", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet"}
 SHOWN_ROWS = 100
@@ -24,12 +25,10 @@ def show(con: duckdb.DuckDBPyConnection, query: str, width: int | None = None) -
     Raises:
         InputError: the query fails; the message is DuckDB's.
     """
-    try:
+    with asked("the query fails"):
         answer = con.sql(query)
         if answer is not None:
             answer.show(max_rows=SHOWN_ROWS, max_width=width)
-    except duckdb.Error as error:
-        raise InputError(f"the query fails: {error}") from None
 
 
 def to_file(con: duckdb.DuckDBPyConnection, query: str, kind: str, path: Path) -> int:
@@ -49,18 +48,23 @@ def to_file(con: duckdb.DuckDBPyConnection, query: str, kind: str, path: Path) -
         raise SettingError(f"can't write {path}: there is no folder {path.parent}")
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        *before, last = con.extract_statements(query)
-        for statement in before:
-            con.execute(statement)
-        target = str(partial).replace("'", "''")
-        copied = con.execute(
-            f"COPY (\n{last.query.strip().rstrip(';')}\n) TO '{target}' ({COPY_OPTIONS[kind]})"
-        ).fetchone()
+        with asked("the query fails"):
+            statements = con.extract_statements(query)
+            if not statements:
+                raise InputError("the query fails: it holds no statement")
+            for statement in statements[:-1]:
+                con.execute(statement)
+            rows = _copy(con, statements[-1].query.strip().rstrip(";"), kind, partial)
         partial.replace(path)
-    except (duckdb.IOException, OSError) as error:
-        raise SettingError(f"can't write {path}: {error}") from None
-    except (duckdb.Error, ValueError) as error:
-        raise InputError(f"the query fails: {error}") from None
     finally:
         partial.unlink(missing_ok=True)
+    return rows
+
+
+def _copy(con: duckdb.DuckDBPyConnection, select: str, kind: str, path: Path) -> int:
+    target = str(path).replace("'", "''")
+    try:
+        copied = con.execute(f"COPY (\n{select}\n) TO '{target}' ({COPY_OPTIONS[kind]})").fetchone()
+    except duckdb.IOException as error:
+        raise SettingError(f"can't write {path.parent}: {error}") from None
     return int(copied[0]) if copied else 0

@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-from pipeline.errors import InputError, SettingError
+from pipeline.errors import SettingError
+from pipeline.tables.faults import asked
 from pipeline.tables.sql_files import SqlFile, read_sql
 
 EXAMPLES = 5
@@ -54,12 +55,10 @@ def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile) -> CheckResult:
     """Run one check; see `run_checks`."""
     started, severity = time.monotonic(), severity_of(check)
     counted = f"SELECT *, count(*) OVER () AS _rows FROM (\n{check.statement}\n) LIMIT {EXAMPLES}"
-    try:
+    with asked(f"sql/checks/{check.path.name}"):
         cursor = con.execute(counted)
         names = [column[0] for column in cursor.description or ()]
         found = cursor.fetchall()
-    except duckdb.Error as error:
-        raise InputError(f"sql/checks/{check.path.name}: {error}") from error
     examples = tuple(dict(zip(names[:-1], row[:-1], strict=True)) for row in found)
     rows = found[0][-1] if found else 0
     seconds = round(time.monotonic() - started, 3)

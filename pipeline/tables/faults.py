@@ -1,4 +1,4 @@
-"""From what the Delta library raises to errors that say who acts."""
+"""From what the Delta library and DuckDB raise to errors that say who acts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import duckdb
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipeline.errors import AtelierError, InputError, SettingError, StaleError, TransientError
@@ -48,6 +49,24 @@ def translated(table: str, uri: str) -> Iterator[None]:
         raise StaleError(f"table {table}: another writer committed first ({_words(error)})") from error
     except (DeltaError, OSError) as error:
         raise _named(table, uri, error) from error
+
+
+@contextmanager
+def asked(what: str) -> Iterator[None]:
+    """Run a block that asks DuckDB something; `what` is named in the errors that come out.
+
+    Raises:
+        SettingError: there is not enough memory and spill space.
+        InputError: the statement is wrong, or the data it reads.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise SettingError(
+            f"{what}: raise sql.memory_gib, or make room at sql.spill, where the rest goes: {error}"
+        ) from error
+    except duckdb.Error as error:
+        raise InputError(f"{what}: {error}") from error
 
 
 def means_absent(error: TableNotFoundError) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.errors import InputError
+from pipeline.errors import SettingError
 from pipeline.settings import Settings
 from pipeline.tables.delta import DeltaFolder
+from pipeline.tables.faults import asked
 from pipeline.tables.schema import TABLES
 from pipeline.tables.snapshots import Snapshot
 from pipeline.tables.sources import source, sql_type
@@ -43,7 +44,8 @@ def connect(
             _add_table(con, warehouse.folder(name), snapshot)
         _add_this_snapshot(con, snapshot, release_id)
         for view in in_order(read_sql("views")):
-            _run(con, f'CREATE VIEW "{view.name}" AS {view.statement}', f"sql/views/{view.path.name}")
+            with asked(f"sql/views/{view.path.name}"):
+                con.execute(f'CREATE VIEW "{view.name}" AS {view.statement}')
     except BaseException:
         con.close()
         raise
@@ -53,7 +55,10 @@ def connect(
 def _configuration(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """Limits; no extension is ever looked for on the network; a spill folder that no other process shares."""
     spill = Path(settings.sql.spill).absolute() / secrets.token_hex(8)
-    spill.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        spill.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"sql.spill is {settings.sql.spill!r}, which can't be made a folder: {error}") from error
     configuration: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{settings.sql.memory_gib}GiB",
         "temp_directory": str(spill),
@@ -88,10 +93,3 @@ def _add_this_snapshot(con: duckdb.DuckDBPyConnection, snapshot: Snapshot | None
     row = (snapshot.number, snapshot.release_id, snapshot.run_id) if snapshot else (None, release_id, None)
     con.execute("CREATE TABLE this_snapshot (number BIGINT, release_id VARCHAR, run_id VARCHAR, taken_at TIMESTAMPTZ)")
     con.execute("INSERT INTO this_snapshot VALUES (?, ?, ?, ?)", [*row, snapshot.taken_at if snapshot else None])
-
-
-def _run(con: duckdb.DuckDBPyConnection, statement: str, source: str) -> None:
-    try:
-        con.execute(statement)
-    except duckdb.Error as error:
-        raise InputError(f"{source}: {error}") from error

@@ -12,6 +12,7 @@ from builders import Photo, commit, new_warehouse
 
 from pipeline.errors import InputError, SettingError, TransientError
 from pipeline.tables import connect
+from pipeline.tables.faults import asked
 
 ON_A_FULL_DISK = """
 import sys
@@ -55,6 +56,23 @@ def test_a_file_where_the_warehouse_should_be(tmp_path: Path) -> None:
         commit(warehouse, [Photo("a.jpg")])
     with pytest.raises(SettingError, match=r"warehouse\.uri"):
         warehouse.read("images")
+
+
+def test_sql_that_needs_more_room_than_there_is(tmp_path: Path) -> None:
+    with connect(new_warehouse(tmp_path)) as con:
+        con.execute("SET memory_limit = '40MB'; SET max_temp_directory_size = '1MB'")
+        query = "SELECT count(DISTINCT x) FROM (SELECT range::VARCHAR || repeat('x', 200) AS x FROM range(300_000))"
+        with (
+            pytest.raises(SettingError, match=r"raise sql\.memory_gib, or make room at sql\.spill"),
+            asked("the query"),
+        ):
+            con.execute(query).fetchall()
+
+
+def test_a_spill_folder_that_can_t_be(tmp_path: Path) -> None:
+    (tmp_path / "spill").write_text("not a folder")
+    with pytest.raises(SettingError, match=r"sql\.spill is .* which can't be made a folder"):
+        connect(new_warehouse(tmp_path))
 
 
 def test_a_data_file_that_somebody_removed_is_named(tmp_path: Path) -> None:

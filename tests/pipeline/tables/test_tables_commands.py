@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -171,17 +169,7 @@ def test_the_dictionary_in_docs_is_current() -> None:
     assert written == dictionary(), "run: python -m pipeline.tables.dictionary > docs/data-dictionary.md"
 
 
-def test_an_answer_on_stdout_is_nothing_but_the_answer(warehouse: Warehouse) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline",
-        "sql",
-        "-c",
-        "select image_key from images order by 1",
-        "--format",
-        "csv",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "image_key\na.jpg\nb.jpg\n"), done.stderr
+def test_an_answer_on_stdout_is_nothing_but_the_answer(warehouse: Warehouse, atelier) -> None:
+    query = ("-c", "select image_key from images order by 1")
+    assert atelier("sql", *query, "--format", "csv") == "image_key\na.jpg\nb.jpg\n"
+    assert json.loads(atelier("sql", *query, "--format", "json")) == [{"image_key": "a.jpg"}, {"image_key": "b.jpg"}]

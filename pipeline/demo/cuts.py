@@ -204,8 +204,8 @@ def _shorts(gender: str, rng: Draw) -> Cut:
     )
     return {
         "style": style,
-        "hem": rng.uniform(14.5, 17.5),
-        "knee": 15.5,
+        "hem": rng.uniform(12.8, 14.4) if gender == "Women" else rng.uniform(13.6, 15.6),
+        "knee": 14.5,
         "length": length,
         "turn_up": float(style in ("chino", "denim") and rng.random() < 0.4),
         "side": float(style == "sport" and rng.random() < 0.7),

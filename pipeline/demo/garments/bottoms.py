@@ -44,8 +44,11 @@ class Leg:
     def half(self, y: float) -> float:
         """Half width of the leg at height y."""
         tight = 0.86 if self.pose.worn else 1.0
+        if self.bottom < 104:
+            hem = min(self.spec.size("hem") * tight, (self.hips + 1.5 + 0.2 * (self.bottom - 76)) / 2)
+            return float(np.interp(y, (70, self.bottom), (min(self.hips * 0.545, hem), hem)))
         widths = (self.hips * 0.545, self.spec.size("knee") * tight, self.spec.size("hem") * tight)
-        return float(np.interp(y, (76, 103, max(self.bottom, 104)), widths))
+        return float(np.interp(y, (76, 103, self.bottom), widths))
 
     def center(self, y: float) -> float:
         """x of the leg's middle; legs laid flat spread so far that a gap opens between them."""
@@ -59,7 +62,7 @@ class Leg:
         """How far the leg is moved outwards at height y."""
         if self.pose.worn:
             return 0.0
-        wanted = self.half(y) + (2.2 if self.spec.type == "Shorts" else 1.4)
+        wanted = self.half(y) + 1.5
         return max(0.0, wanted - self._usual(y)) * float(np.clip((y - 58) / (self.bottom - 58), 0, 1))
 
     def edge(self, y: float, inset: float) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def sleeve(pose: Pose, side: int, spec: ProductSpec, cuff: float, reach: float) 
     aside = normals(line) * half[:, None] * s
     outer = line + (1 - share) * (tip - start) + share * aside
     inner = line + (1 - share) * (armpit - start) - share * aside
-    edge = [(tip[0] - s * 7, tip[1] - 2.2), tuple(tip), *map(tuple, outer[2:-1]), (*outer[-1], 1.0)]
+    edge = [(tip[0] - s * 3, tip[1] - 0.9), tuple(tip), *map(tuple, outer[2:-1]), (*outer[-1], 1.0)]
     back = [(*inner[-1], 1.0), *map(tuple, inner[-2:1:-1]), tuple(armpit), (armpit[0] - s * 6, armpit[1] - 1.0)]
     return spline([*edge, *back], steps=3), line
 

@@ -3,7 +3,7 @@
     -- purpose: what it answers (may go on over indented lines)
     -- grain: one row a ...
     -- columns:
-    --   name: what it holds
+    --   name: what it holds (may go on over lines that are indented further)
     --   images.*: every column of that table
     -- needs: enriched, quarantined
     select ...
@@ -59,8 +59,15 @@ class SqlFile:
     @cached_property
     def columns(self) -> dict[str, str]:
         """Description of each column, in order."""
-        entries = (line.split(":", 1) for line in self.fields.get("columns", "").splitlines() if ":" in line)
-        return {name.strip(): words.strip() for name, words in entries}
+        found: dict[str, str] = {}
+        name = ""
+        for line in self.fields.get("columns", "").splitlines():
+            if line.startswith(" "):
+                found[name] += f" {line.strip()}"
+            elif line:
+                name, _, words = line.partition(":")
+                found[name] = words.strip()
+        return found
 
 
 def read_sql(kind: str) -> list[SqlFile]:

@@ -3,7 +3,8 @@
 -- columns:
 --   product_id: the article
 --   photos: enriched photos of it
---   type: the label with the largest sum of scores over the photos; null where every photo abstained
+--   type: the label with the largest sum of scores over the photos (of equal ones the last by name); null where every
+--     photo abstained
 --   type_score: that sum over the number of photos that answered, so that a photo that says otherwise counts as 0
 --   type_photos: photos that answered, of which some may have said otherwise
 --   color: as type

@@ -36,7 +36,8 @@ def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp,
     """Write a batch; running it again replaces its own rows.
 
     Photos that another batch has entered into the ledger meanwhile are left to it: the rest is a batch of its own,
-    under the name that its contents give it, and what was written under the old name is taken back.
+    under the name that its contents give it, and what was written under the old name is taken back. Only a batch that
+    is in the ledger already keeps its name: what lies in the other tables under it belongs to photos that are done.
     """
     overlapped = 0
     while True:
@@ -45,9 +46,11 @@ def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp,
         except OverlapError as error:
             overlapped += len(error.keys)
             old = stamp.batch_id
-            batch, enriched, stamp = _without(set(error.keys), batch, enriched, stamp)
-            for table in SIDE_TABLES:
-                warehouse.replace_batch(table, old, TABLES[table].arrow_schema.empty_table())
+            name = old if _in_ledger(warehouse, old) else None
+            batch, enriched, stamp = _without(set(error.keys), batch, enriched, stamp, name)
+            if name is None:
+                for table in SIDE_TABLES:
+                    warehouse.replace_batch(table, old, TABLES[table].arrow_schema.empty_table())
             if batch.images:
                 continue
         return Committed(enriched.images.num_rows, count_reasons(enriched), overlapped)
@@ -69,10 +72,17 @@ def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: Enric
     warehouse.commit_images(stamp.batch_id, stamp.release_id, enriched.images)
 
 
-def _without(keys: set[str], batch: Batch, enriched: Enriched, stamp: Stamp) -> tuple[Batch, Enriched, Stamp]:
-    """The batch less the photos `keys`, under its new name."""
+def _in_ledger(warehouse: Warehouse, name: str) -> bool:
+    """Whether a batch of that name has rows in `images`."""
+    return warehouse.read("images", columns=["batch_id"], filter=pc.field("batch_id") == name).num_rows > 0
+
+
+def _without(
+    keys: set[str], batch: Batch, enriched: Enriched, stamp: Stamp, name: str | None
+) -> tuple[Batch, Enriched, Stamp]:
+    """The batch less the photos `keys`, under `name`, or (None) under the one that its contents give it."""
     images = tuple(image for image in batch.images if image.image_key not in keys)
-    name = batch_id(stamp.release_id, [(image.image_key, image.etag) for image in images])
+    name = name or batch_id(stamp.release_id, [(image.image_key, image.etag) for image in images])
     gone = pa.array(sorted(keys), pa.string())
 
     def kept(rows: pa.Table) -> pa.Table:

@@ -220,6 +220,7 @@ class Ahead:
         try:
             self._fetch_one(ticket)
         except ObjectMissing:
+            fault = True  # one photo was deleted; many at once mean that the disk or bucket behind the key is not there
             ticket.reject(Reason.VANISHED, "it was listed, but is not there any more")
         except ObjectTooLarge as error:
             ticket.reject(Reason.TOO_MANY_BYTES, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,6 +171,15 @@ def test_a_batch_with_too_many_faults_fails_and_the_others_go_on(
     found = list(all_of(Faulty(open_store(settings.catalog.uri, settings), before), settings, batches(catalog, 10)))
     assert isinstance(found[1], str) and "enrich.max_transient_share" in found[1]
     assert len(found[0]) == len(found[2]) == 10
+
+
+def test_a_catalog_that_vanishes_after_the_plan_condemns_no_photo(
+    settings: Settings, catalog: list[PlannedImage]
+) -> None:
+    """A disk that is unmounted during the night: each key is missing, but nobody has deleted a photo."""
+    shutil.rmtree(settings.catalog.uri)
+    found = list(all_of(open_store(settings.catalog.uri, settings), settings, batches(catalog, 15)))
+    assert all(isinstance(message, str) and "catalog.uri" in message for message in found)
 
 
 def test_few_faults_never_fail_a_batch(settings: Settings, catalog: list[PlannedImage]) -> None:

@@ -54,8 +54,19 @@ def publish_catalog(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, prefix
 
 
 def publish_feed(con: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> bool:
-    """Make the table `feed` what `feed` of the workspace holds; returns whether anything was written."""
-    if _fingerprint(con, FEED, warehouse, None) == _fingerprint_of(con, FEED, "feed"):
+    """Make the table `feed` what `feed` of the workspace holds; returns whether anything was written.
+
+    A feed that is suddenly gone or empty is not believed, for the same reasons as an empty catalog.
+    """
+    before, now = _fingerprint(con, FEED, warehouse, None), _fingerprint_of(con, FEED, "feed")
+    if before == now:
+        return False
+    if now[0] == 0:
+        log.warning(
+            "there is no feed any more, or no row in it, where there were %d products: the table `feed` is left as it "
+            "was. Are catalog.feed and catalog.uri right? If there is meant to be no feed, start a new warehouse.",
+            before[0],
+        )
         return False
     rows = pa.Table.from_batches(_ordered(con, FEED, "feed", "product_id"), FEED.arrow_schema)
     warehouse.overwrite("feed", rows)

@@ -160,6 +160,15 @@ def test_catalog_that_is_suddenly_empty_is_not_believed(filled: Any, caplog: pyt
     assert filled.warehouse.read("catalog").num_rows == 12
 
 
+def test_feed_that_is_suddenly_gone_is_not_believed(filled: Any, caplog: pytest.LogCaptureFixture) -> None:
+    filled.put("feed.csv", b"product_id,title\n1,one\n2,two\n")
+    filled.plan()
+    filled.delete("feed.csv")
+    filled.plan()
+    assert "where there were 2 products" in caplog.text
+    assert filled.warehouse.read("feed").num_rows == 2
+
+
 def test_empty_catalog_is_a_success(shop: Any) -> None:
     plan = shop.plan()
     assert (plan.listed, plan.pending, plan.parts) == (0, 0, 0)

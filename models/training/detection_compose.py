@@ -5,7 +5,7 @@ Cut-outs are PNG files with an alpha channel in folders named by garment group (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +51,19 @@ class CutOuts:
         return sum(map(len, self.files))
 
 
-def find_cutouts(folder: Path, groups: Sequence[str], scenes: Path | None = None) -> CutOuts:
+def find_cutouts(
+    folder: Path, groups: Sequence[str], scenes: Path | None = None, without: Collection[str] = ()
+) -> CutOuts:
     """Cut-outs of a folder.
+
+    Args:
+        without: names (no ending) of photos whose cut-outs must not be used: those held out.
 
     Raises:
         DataError: there is none in it, or no scene where a folder of scenes is named.
     """
     found = CutOuts(
-        tuple(tuple(sorted((folder / group).glob("*.png"))) for group in groups),
+        tuple(tuple(sorted(p for p in (folder / g).glob("*.png") if p.stem not in without)) for g in groups),
         tuple(sorted(p for p in scenes.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})) if scenes else (),
     )
     if not found.count:

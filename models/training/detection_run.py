@@ -144,17 +144,18 @@ def train_detector(
     if resume:
         training.resume()
         advance(training.step)
-    training.run(_pictures(run, start, train), advance, stop_after)
+    training.run(_pictures(run, start, train, kept_out), advance, stop_after)
     result: dict[str, Any] = {"steps": training.step, "photos": len(train), "held_out": len(kept_out)}
     if training.step == run.plan.steps:
         result |= _finish(run, start, training.averaged(), kept_out)
     return result | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo]) -> Pictures:
+def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo], kept_out: Sequence[Photo]) -> Pictures:
     composed = None
     if run.cutouts:
-        composed = Composer(find_cutouts(run.cutouts, start.groups, run.scenes), start.groups).draw
+        unseen = {photo.path.stem for photo in kept_out}
+        composed = Composer(find_cutouts(run.cutouts, start.groups, run.scenes, unseen), start.groups).draw
     augmentation = Augmentation(run.plan.size, mosaic=run.plan.mosaic, composed=run.plan.composed)
     reader = PhotoReader(round(run.plan.size * augmentation.scale[1]))
     return Pictures(train, reader, composed, augmentation, run.plan.seed, run.plan.balance)

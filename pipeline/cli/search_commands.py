@@ -152,14 +152,10 @@ def _by_file(path: Path, index: Index) -> tuple[np.ndarray, np.ndarray, str | No
         raise InputError(f"--image {path} is not a file")
     import numpy as np
 
-    from models.release import load_release
+    from pipeline.enrich.models import load_models
     from pipeline.enrich.query import embed_photos
-    from pipeline.releases import release_folder
 
-    enrich = settings().enrich
-    release = load_release(
-        release_folder(settings()), enrich.device, enrich.precision, enrich.threads, enrich.model_images
-    )
+    release = load_models(settings())
     if index.manifest.feature_id not in ("", release.feature_id):
         raise InputError(
             f"release.uri ({settings().release.uri}) makes vectors of {release.feature_id}, index "

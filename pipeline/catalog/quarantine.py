@@ -79,7 +79,7 @@ def rejects_table(
 
     Args:
         rejects: each photo with what went wrong.
-        earlier: events so far, see `earlier_events`. Those of this run are not counted: a run tries a photo once,
+        earlier: events so far, see `earlier_events`. One of this run is not counted again: a run tries a photo once,
             however often its tasks are retried.
         batch_id: batch they are of.
         release_id: release it is read with.
@@ -87,10 +87,12 @@ def rejects_table(
         happened_at: now, UTC.
         enrich: for `retry_after_s` and `retry_attempts`.
     """
-    before = fold(earlier.filter(pc.not_equal(earlier.column("run_id"), run_id)))
+    # The event of this run may stand in place of the one before, when both batches held the same: it goes on counting.
     attempts_of = {
-        (row["image_key"], row["etag"]): 0 if row["reason"] == READMITTED else row["attempts"]
-        for row in before.select(["image_key", "etag", "reason", "attempts"]).to_pylist()
+        (row["image_key"], row["etag"]): 0
+        if row["reason"] == READMITTED
+        else row["attempts"] - (row["run_id"] == run_id)
+        for row in fold(earlier).select(["image_key", "etag", "reason", "attempts", "run_id"]).to_pylist()
     }
     rows = []
     for image, error in rejects:

@@ -28,7 +28,7 @@ EVENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(events=st.lists(EVENT, max_size=12, unique_by=lambda e: (e["image_key"], e["etag"], e["batch_id"])))
 def test_newest_event_counts(rows: Any, events: list[dict[str, Any]]) -> None:
     newest: dict[tuple[str, str], dict[str, Any]] = {}
@@ -67,6 +67,13 @@ def test_attempts_go_on_from_run_to_run(shop: Any) -> None:
         assert state(shop) == [("a", "fetch_failed", *expected)]
     reject(shop, "b", Reason.EMPTY, "5")
     assert state(shop)[1] == ("b", "empty", True, 1)
+
+
+def test_attempts_go_on_where_a_batch_of_the_same_name_took_the_earlier_event_s_place(shop: Any) -> None:
+    """The same photos failed together before, so their batch has the same name; a retried task writes it once more."""
+    for run, attempts in [("1", 1), ("2", 2), ("2", 2), ("3", 3)]:
+        reject(shop, "a", Reason.FETCH_FAILED, run, "same")
+        assert state(shop)[0][3] == attempts
 
 
 def test_other_bytes_start_from_one(shop: Any) -> None:

@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 START_LIMIT_S = 60.0
+
+hypothesis.settings.register_profile("atelier", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("atelier")
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,9 @@ class IndexSettings(Section):
     target_recall: float = Field(
         0.98, ge=0, le=1, description="recall@10 that shards are tuned to; higher is slower to search"
     )
+    max_shrink: float = Field(
+        0.5, ge=0, le=1, description="share of the live index's vectors that a new one may lack and still be published"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of building and searching; 0 = one a core")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where an index is built; auto: on a GPU if a trial search on it works"

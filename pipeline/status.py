@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.index.gallery import index_uri, read_pointer
+from pipeline.index.gallery import read_pointer
 from pipeline.index.job import index_store
 from pipeline.settings import Settings
 from pipeline.storage import open_store
@@ -53,7 +53,8 @@ def gather(settings: Settings) -> Status:
     warehouse = open_warehouse(settings)
     snapshot = warehouse.latest_snapshot()
     root = warehouse.store.uri
-    pointer, _ = read_pointer(index_store(settings))
+    index = index_store(settings)
+    pointer, _ = read_pointer(index)
     counts: dict[str, int] = {}
     sample = None
     if snapshot is not None:
@@ -67,7 +68,7 @@ def gather(settings: Settings) -> Status:
     return Status(
         catalog_uri=open_store(settings.catalog.uri, settings).uri,
         tables_uri=f"{root}/tables",
-        index_uri=index_uri(settings),
+        index_uri=index.uri,
         report_uri=f"{root}/{report}" if report and warehouse.store.head(report) else None,
         snapshot=snapshot.number if snapshot else None,
         release_id=snapshot.release_id if snapshot else None,

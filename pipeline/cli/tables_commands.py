@@ -181,11 +181,15 @@ def _pinned(warehouse: Warehouse, number: int | None) -> Snapshot | None:
 
 
 def _show_results(results: list[CheckResult]) -> None:
-    """One line a check on stderr, and examples of what the failed ones found."""
-    shown = Table("check", "severity", "rows", "seconds", "what has to hold", title="Data checks")
-    for r in results:
-        style = "" if r.passed else "red" if r.blocks else "yellow"
-        shown.add_row(r.name, r.severity, f"{r.rows:,}", f"{r.seconds:.2f}", r.purpose, style=style)
+    """How many checks passed; for the others a line each and examples of what they found. All on stderr."""
+    failed = [r for r in results if not r.passed]
+    passed = len(results) - len(failed)
+    console.print(f"{passed} of {len(results)} data checks passed in {sum(r.seconds for r in results):.1f} s")
+    if not failed:
+        return
+    shown = Table("check", "severity", "rows", "what has to hold", title="Data checks that found rows")
+    for r in failed:
+        shown.add_row(r.name, r.severity, f"{r.rows:,}", r.purpose, style="red" if r.blocks else "yellow")
     console.print(shown)
     for r in results:
         for example in r.examples:

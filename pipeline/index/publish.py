@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipeline.errors import InputError, StaleError
+from pipeline.errors import GateError, InputError, StaleError
 from pipeline.index.files import incomplete
 from pipeline.index.gallery import load_manifest, read_pointer
 from pipeline.index.judge import gate
@@ -48,7 +48,7 @@ def publish(store: ObjectStore, settings: IndexSettings, version: str | None = N
     Publishing what is live already changes nothing.
 
     Raises:
-        GateError: its recall is too low.
+        GateError: its recall is too low, or it lacks too many of the live version's vectors.
         InputError: there is no such version, or a file of it is missing.
         StaleError: what is live comes from a newer snapshot, or somebody published meanwhile.
     """
@@ -62,7 +62,22 @@ def publish(store: ObjectStore, settings: IndexSettings, version: str | None = N
             f"index {manifest.version} is of snapshot {manifest.snapshot}, live is {pointer.version} of snapshot "
             f"{pointer.snapshot}: to go back, use `atelier index rollback {manifest.version}`"
         )
+    if pointer is not None:
+        _refuse_shrinking(manifest, load_manifest(store, pointer.version), settings.max_shrink)
     return _swap(store, manifest, pointer, etag)
+
+
+def _refuse_shrinking(manifest: Manifest, live: Manifest, max_shrink: float) -> None:
+    """A gallery that suddenly lost most of its photos is a release that has read only some of them, or a wrong catalog.
+
+    Raises:
+        GateError: more than `max_shrink` of the live version's number of vectors are missing.
+    """
+    if manifest.vectors < (1 - max_shrink) * live.vectors:
+        raise GateError(
+            f"index {manifest.version} holds {manifest.vectors} vectors, the live one {live.vectors}: it would lose more than "
+            f"index.max_shrink = {max_shrink:g} of them; enrich the rest first, or raise the setting if it is meant"
+        )
 
 
 def rollback(store: ObjectStore, version: str | None = None) -> Pointer:

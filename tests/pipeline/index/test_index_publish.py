@@ -65,6 +65,16 @@ def test_rollback_needs_somewhere_to_go(shop, vectors):
         rollback(shop.store, "00000009-000000000000")
 
 
+def test_an_index_that_lost_most_of_its_vectors_is_not_published(shop, vectors):
+    one = shop.publish(source(vectors, 1, n=60))
+    half, less = shop.build(source(vectors, 2, n=30)), shop.build(source(vectors, 3, n=29))
+    with pytest.raises(GateError, match=r"holds 29 vectors, the live one 60.*index\.max_shrink = 0\.5"):
+        publish(shop.store, shop.settings.index, less.version)
+    assert live(shop) == one.version
+    publish(shop.store, shop.settings.index, half.version)
+    assert live(shop) == half.version
+
+
 def poor(shop, manifest, **update):
     """The manifest as if it had been judged worse."""
     judgement = manifest.judgement.model_copy(update=update)

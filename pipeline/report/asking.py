@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-from pipeline.errors import InputError
 from pipeline.report.content import Query
+from pipeline.tables.faults import asked
 
 Row = dict[str, Any]
 
@@ -31,15 +31,14 @@ class Asker:
 
         Raises:
             InputError: the statement fails on these tables; the message names it.
+            TransientError: memory or a disk is full, or storage does not answer.
         """
         known = {**self._values, **values}
         used = {name: known[name] for name in _PARAMETER.findall(sql)}
-        try:
+        with asked(f"the report's statement {name!r} can't be answered from these tables"):
             cursor = self._con.execute(sql, used)
             names = [column[0] for column in cursor.description]
             found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except duckdb.Error as error:
-            raise InputError(f"the report's statement {name!r} can't be answered from these tables: {error}") from error
         self._asked.setdefault(section, []).append(Query(name, self._remark + spelled_out(sql, used)))
         return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.errors import InputError, SettingError
-from pipeline.tables.faults import asked
+from pipeline.tables.faults import asked, means_full
 
 COPY_OPTIONS = {"csv": "FORMAT csv, HEADER true", "json": "FORMAT json, ARRAY true", "parquet": "FORMAT parquet"}
 SHOWN_ROWS = 100
@@ -43,6 +43,7 @@ def to_file(con: duckdb.DuckDBPyConnection, query: str, kind: str, path: Path) -
     Raises:
         InputError: the query fails, or its last statement answers nothing.
         SettingError: the file can't be written.
+        TransientError: memory or a disk is full.
     """
     if not path.parent.is_dir():
         raise SettingError(f"can't write {path}: there is no folder {path.parent}")
@@ -66,5 +67,7 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, kind: str, path: Path) ->
     try:
         copied = con.execute(f"COPY (\n{select}\n) TO '{target}' ({COPY_OPTIONS[kind]})").fetchone()
     except duckdb.IOException as error:
+        if str(path) not in str(error) or means_full(error):
+            raise
         raise SettingError(f"can't write {path.parent}: {error}") from None
     return int(copied[0]) if copied else 0

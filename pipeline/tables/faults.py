@@ -29,17 +29,30 @@ _DENIED = (
     "CredentialsNotLoaded",
     "NoSuchBucket",
 )
+# What DuckDB's IOException says where the statement names a file that can't be used, whenever it is run.
+_UNUSABLE = (
+    "No files found",
+    "No such file",
+    "Permission denied",
+    "Read-only file system",
+    "Is a directory",
+    "Not a directory",
+    "does not exist",
+    "already exists",
+)
+_STREAM_FAILED = "failed: IOError"
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 @contextmanager
 def translated(table: str, uri: str) -> Iterator[None]:
-    """Run a block that uses the Delta library on one table; its errors come out as those of `pipeline.errors`.
+    """Run a block that uses the Delta library or DuckDB on one table; what it raises comes out as `pipeline.errors`.
 
     Raises:
         StaleError: a commit lost against others, or the table appeared meanwhile.
         SettingError: `warehouse.uri` can't be written or read with these rights.
-        TransientError: the disk is full, or the storage does not answer.
+        TransientError: disk or memory is full, or the storage does not answer.
+        InputError: a file of the table is missing or broken.
     """
     try:
         yield
@@ -49,6 +62,9 @@ def translated(table: str, uri: str) -> Iterator[None]:
         raise StaleError(f"table {table}: another writer committed first ({_words(error)})") from error
     except (DeltaError, OSError) as error:
         raise _named(table, uri, error) from error
+    except duckdb.Error as error:
+        what = f"table {table} at {uri}"
+        raise out_of_reach(what, error) or InputError(f"{what}: {_words(error)}") from error
 
 
 @contextmanager
@@ -56,17 +72,32 @@ def asked(what: str) -> Iterator[None]:
     """Run a block that asks DuckDB something; `what` is named in the errors that come out.
 
     Raises:
-        SettingError: there is not enough memory and spill space.
-        InputError: the statement is wrong, or the data it reads.
+        TransientError: memory, disk or connection gave out; see `out_of_reach`.
+        InputError: the statement is wrong, or the data it reads, or a file that it names is missing.
     """
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
-        raise SettingError(
-            f"{what}: raise sql.memory_gib, or make room at sql.spill, where the rest goes: {error}"
-        ) from error
     except duckdb.Error as error:
-        raise InputError(f"{what}: {error}") from error
+        raise out_of_reach(what, error) or InputError(f"{what}: {error}") from error
+
+
+def out_of_reach(what: str, error: duckdb.Error) -> TransientError | None:
+    """What to raise where memory, disk or connection gave out; None where the statement or its data are at fault."""
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return TransientError(f"{what}: raise sql.memory_gib, or make room at sql.spill, where the rest goes: {text}")
+    if means_full(error):
+        return TransientError(f"{what}: no space left; make room at sql.spill, or in the folder named here: {text}")
+    failed = isinstance(error, duckdb.IOException) and not any(sign in text for sign in _UNUSABLE)
+    streamed = isinstance(error, duckdb.InvalidInputException) and _STREAM_FAILED in text
+    if failed or streamed or isinstance(error, duckdb.ConnectionException):
+        return TransientError(f"{what}: {text}")
+    return None
+
+
+def means_full(error: duckdb.Error) -> bool:
+    """Whether a disk is full: the statement's own words, which other kinds of errors quote, don't count."""
+    return isinstance(error, duckdb.IOException | duckdb.FatalException) and any(sign in str(error) for sign in _FULL)
 
 
 def means_absent(error: TableNotFoundError) -> bool:

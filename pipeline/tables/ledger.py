@@ -68,7 +68,7 @@ def overlapping(folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_i
     )
     if not folder.files(delta, pruning):
         return []  # the usual case, without a database
-    with duckdb.connect() as con, translated(folder.table.name, folder.uri):
+    with translated(folder.table.name, folder.uri), duckdb.connect() as con:
         con.register("mine", rows.select(["image_key", "etag"]))
         found = con.execute(
             f"SELECT DISTINCT image_key FROM {source(con, folder, delta, pruning)} AS theirs "

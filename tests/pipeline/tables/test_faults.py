@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
 import pytest
 from builders import Photo, commit, new_warehouse
 
-from pipeline.errors import InputError, SettingError, TransientError
+from pipeline.errors import AtelierError, InputError, SettingError, TransientError
 from pipeline.tables import connect
-from pipeline.tables.faults import asked
+from pipeline.tables.faults import asked, translated
 
 ON_A_FULL_DISK = """
 import sys
@@ -63,10 +66,53 @@ def test_sql_that_needs_more_room_than_there_is(tmp_path: Path) -> None:
         con.execute("SET memory_limit = '40MB'; SET max_temp_directory_size = '1MB'")
         query = "SELECT count(DISTINCT x) FROM (SELECT range::VARCHAR || repeat('x', 200) AS x FROM range(300_000))"
         with (
-            pytest.raises(SettingError, match=r"raise sql\.memory_gib, or make room at sql\.spill"),
+            pytest.raises(TransientError, match=r"raise sql\.memory_gib, or make room at sql\.spill"),
             asked("the query"),
         ):
             con.execute(query).fetchall()
+
+
+FULL = 'IO Error: Could not write file "/spill/duckdb_temp_storage.tmp": No space left on device'
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (duckdb.IOException(FULL), TransientError),
+        (duckdb.FatalException(FULL), TransientError),
+        (duckdb.IOException("IO Error: Could not read from file: Input/output error"), TransientError),
+        (duckdb.HTTPException("HTTP Error: 503"), TransientError),
+        (duckdb.ConnectionException("Connection Error: Connection already closed!"), TransientError),
+        (duckdb.OutOfMemoryException("Out of Memory Error"), TransientError),
+        (duckdb.IOException('IO Error: No files found that match the pattern "x.parquet"'), InputError),
+        (duckdb.IOException('IO Error: Cannot open file "x": No such file or directory'), InputError),
+        (duckdb.ParserException("syntax error in: SELECT 'No space left on device"), InputError),
+    ],
+)
+def test_who_acts_on_an_error_of_duckdb(error: duckdb.Error, expected: type[AtelierError]) -> None:
+    with pytest.raises(expected, match="the query: ") as found, asked("the query"):
+        raise error
+    assert isinstance(found.value, TransientError) == (expected is TransientError)
+    with pytest.raises(expected, match="table images at /warehouse"), translated("images", "/warehouse"):
+        raise error
+
+
+def test_a_stream_that_broke_off_is_tried_again() -> None:
+    def rows() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"a": [1]})
+        raise OSError("AWS Error NETWORK_CONNECTION")
+
+    with duckdb.connect() as con:
+        con.register("far", pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), rows()))
+        with pytest.raises(TransientError, match=r"the query: .*NETWORK_CONNECTION"), asked("the query"):
+            con.execute("SELECT sum(a) FROM far").fetchall()
+
+
+def test_a_missing_file_and_a_bad_query_stay_with_whoever_asked(tmp_path: Path) -> None:
+    with connect(new_warehouse(tmp_path)) as con:
+        for query in (f"SELECT * FROM read_parquet('{tmp_path}/no.parquet')", "SELEKT 1", "SELECT nothing FROM images"):
+            with pytest.raises(InputError, match="the query: "), asked("the query"):
+                con.execute(query)
 
 
 def test_a_spill_folder_that_can_t_be(tmp_path: Path) -> None:

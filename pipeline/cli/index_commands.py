@@ -26,22 +26,24 @@ def attach(app: typer.Typer) -> None:
 @commands.command()
 def build(
     snapshot: Annotated[int | None, typer.Option(help="table snapshot to build from; default: the latest")] = None,
-    run_id: Annotated[str, typer.Option(help="run this build belongs to, for table `indexes`")] = "by-hand",
+    run_id: Annotated[
+        str | None, typer.Option(help="run this build belongs to; default: the one that took the snapshot")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="build every shard anew, whatever could be reused")] = False,
 ) -> None:
     """Build an index version from the tables and judge it; nothing goes live.
 
-    Shards that did not change since the live version are reused, grown ones are added to. Building the same snapshot
-    again returns the version that is there.
+    Shards that did not change since the live version are reused, grown ones are added to. Where the tables and settings
+    are those a version was built from, that version is returned at once ("reused": true).
 
     Example: `atelier index build && atelier index publish`
     """
     from pipeline.index.job import build_from_tables
 
     with progress("reading vectors", None, "vectors") as advance:
-        manifest = build_from_tables(settings(), number=snapshot, run_id=run_id, full=full, advance=advance)
-    _show(manifest)
-    emit(_summary(manifest))
+        built = build_from_tables(settings(), number=snapshot, run_id=run_id, full=full, advance=advance)
+    _show(built.manifest)
+    emit({**_summary(built.manifest), "reused": built.reused})
 
 
 @commands.command()
@@ -69,15 +71,19 @@ def evaluate(
 
 
 @commands.command()
-def publish(version: Version = None) -> None:
-    """Make a version live, if it passes the gates and is not older than what is live.
+def publish(
+    version: Version = None,
+    run_id: Annotated[
+        str | None, typer.Option(help="run this belongs to; default: the one that built the version")
+    ] = None,
+) -> None:
+    """Make a version live, if it passes the gates and is not of older tables than what is live.
 
     Readers that are open go on with what they have. Publishing what is live already changes nothing.
     """
-    from pipeline.index.job import index_store
-    from pipeline.index.publish import publish as swap
+    from pipeline.index.job import publish_version
 
-    emit(swap(index_store(settings()), settings().index, version).model_dump(mode="json"))
+    emit(publish_version(settings(), version, run_id).model_dump(mode="json"))
 
 
 @commands.command()

@@ -11,14 +11,14 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import SettingError, StaleError, TransientError
+from pipeline.errors import InputError, SettingError, StaleError, TransientError
 from pipeline.index import shards
 from pipeline.index.assess import assess
 from pipeline.index.choose import GIB, plan_shards
@@ -46,24 +46,36 @@ def build_index(
     full: bool = False,
     advance: Advance = lambda count: None,
 ) -> Manifest:
-    """Build, judge and store a version; one that was built from the same before is returned as it is.
+    """Return the version that was built from the same before; where there is none, `build_new`.
 
     Args:
         source: vectors and rows of a snapshot.
         store: the index root.
         settings: sizes, recall, memory.
-        base: version whose shards may be used again.
+        base: version whose shards may be used again, and the first that is looked at.
         full: build every shard anew, whatever exists.
         advance: told how many vectors have been read.
+    """
+    origin = source.origin
+    inputs = inputs_hash(origin.release_id, origin.table_versions, origin.kinds, settings)
+    found = None if full else find_version(store, inputs, first=base)
+    return found or build_new(source, store, settings, base=None if full else base, advance=advance)
+
+
+def build_new(
+    source: Source,
+    store: ObjectStore,
+    settings: IndexSettings,
+    *,
+    base: str | None = None,
+    advance: Advance = lambda count: None,
+) -> Manifest:
+    """Build, judge and store a version upon `base`; see `build_index`.
 
     Raises:
         SettingError: more memory or disk would be needed than there is; nothing has been started.
         InputError: the tables hold vectors that can't be indexed.
     """
-    inputs = inputs_hash(source, settings)
-    found = None if full else find_version(store, source.origin.snapshot, inputs)
-    if found is not None:
-        return found
     started = time.monotonic()
     shards.use_threads(settings.threads)
     device = build_device(settings.device)
@@ -75,14 +87,14 @@ def build_index(
         exact_below=settings.exact_below,
         target=settings.target_recall,
     )
-    before = load_manifest(store, base) if base is not None and not full else None
+    before = load_manifest(store, base) if base is not None else None
     with work_folder(Path(settings.cache)) as folder:
         files = Files(store, Path(settings.cache))
         tasks = plan_tasks(collect_rows(source, plans, folder), reusable(before, files, source, settings))
         _check_disk(tasks, source.origin.dim, folder)
         spills = spill_vectors(source, tasks, folder, advance)
         built = [make_shard(task, spills[task.rows.plan.name], folder, files, settings, device) for task in tasks]
-        manifest, fresh = _assemble(source, tasks, built, folder, inputs)
+        manifest, fresh = _assemble(source, tasks, built, folder, settings)
         files.add(fresh)
         new = [(task, spills[task.rows.plan.name]) for task in tasks]
         manifest, more = assess(manifest, files, source, settings, new, before, folder)
@@ -94,15 +106,15 @@ def build_index(
         return _store(manifest, fresh | more, store)
 
 
-def inputs_hash(source: Source, settings: IndexSettings) -> str:
-    """What a build depends on, as one hash."""
-    origin = source.origin
+def inputs_hash(
+    release_id: str, table_versions: Mapping[str, int | None], kinds: Sequence[str], settings: IndexSettings
+) -> str:
+    """What a build depends on, as one hash; not the snapshot's number, which every run raises."""
     parts = {
         "format": FORMAT,
-        "snapshot": origin.snapshot,
-        "release": origin.release_id,
-        "tables": origin.table_versions,
-        "kinds": origin.kinds,
+        "release": release_id,
+        "tables": dict(table_versions),
+        "kinds": list(kinds),
         "exact_below": settings.exact_below,
         "memory_gib": settings.memory_gib,
         "search_memory_gib": settings.search_memory_gib,
@@ -112,13 +124,16 @@ def inputs_hash(source: Source, settings: IndexSettings) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def find_version(store: ObjectStore, snapshot: int, inputs: str) -> Manifest | None:
-    """A finished version of a snapshot that was built from the same inputs, if its files are there."""
-    for info in store.list(f"versions/{snapshot:08d}-"):
-        if info.key.endswith("/manifest.json"):
-            manifest = load_manifest(store, info.key.split("/")[1])
-            if manifest.inputs == inputs and incomplete(store, manifest) is None:
-                return manifest
+def find_version(store: ObjectStore, inputs: str, *, first: str | None = None) -> Manifest | None:
+    """A finished version that was built from the same inputs, if its files are there: `first`, else the newest."""
+    listed = [info.key.split("/")[1] for info in store.list("versions/") if info.key.endswith("/manifest.json")]
+    for version in sorted(listed, key=lambda version: (version == first, version), reverse=True):
+        try:
+            manifest = load_manifest(store, version)
+        except InputError:
+            continue  # removed meanwhile, or of a format that can't be used anyway
+        if manifest.inputs == inputs and incomplete(store, manifest) is None:
+            return manifest
     return None
 
 
@@ -182,16 +197,18 @@ def _check_disk(tasks: Sequence[Task], dim: int, folder: Path) -> None:
 
 
 def _assemble(
-    source: Source, tasks: Sequence[Task], built: Sequence[Built], folder: Path, inputs: str
+    source: Source, tasks: Sequence[Task], built: Sequence[Built], folder: Path, settings: IndexSettings
 ) -> tuple[Manifest, dict[str, Path]]:
     """The manifest (not judged yet) and the new files by key."""
     ids_path = folder / "ids.parquet"
     write_ids(tasks, ids_path)
     ids = file_entry(ids_path)
+    origin = source.origin
+    inputs = inputs_hash(origin.release_id, origin.table_versions, origin.kinds, settings)
     digest = hashlib.sha256(inputs.encode())
     for piece in (ids, *(file for item in built for file in item.entry.files)):
         digest.update(piece.sha256.encode())
-    version = f"{source.origin.snapshot:08d}-{digest.hexdigest()[:12]}"
+    version = f"{origin.snapshot:08d}-{digest.hexdigest()[:12]}"
     fresh = {f"versions/{version}/ids.parquet": ids_path}
     entries, first = [], 0
     for item in built:
@@ -202,12 +219,12 @@ def _assemble(
     manifest = Manifest(
         version=version,
         inputs=inputs,
-        snapshot=source.origin.snapshot,
-        table_versions=source.origin.table_versions,
-        release_id=source.origin.release_id,
-        feature_id=source.origin.feature_id,
-        dim=source.origin.dim,
-        kinds=source.origin.kinds,
+        snapshot=origin.snapshot,
+        table_versions=origin.table_versions,
+        release_id=origin.release_id,
+        feature_id=origin.feature_id,
+        dim=origin.dim,
+        kinds=origin.kinds,
         vectors=sum(entry.live for entry in entries),
         products=0,
         bytes=sum(entry.bytes for entry in entries),

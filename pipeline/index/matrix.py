@@ -29,7 +29,7 @@ class MatrixSource:
             vectors: (n, dim).
             attributes: column -> n values.
             keys: image_key of each vector; numbers where there are none.
-            snapshot: number the version is named by.
+            snapshot: number the version is named by; another matrix needs another number.
             feature_id: what made the vectors.
             block: vectors handed over at once.
         """
@@ -50,7 +50,7 @@ class MatrixSource:
             name: pa.array(columns.get(name, [None] * n), ROW_SCHEMA.field(name).type) for name in ROW_SCHEMA.names[1:]
         }
         self._table = pa.Table.from_batches([as_rows({"id": pa.array(self._ids), **arrays})])
-        self.origin = Origin(snapshot, "matrix", feature_id, dim, {}, ("image",))
+        self.origin = Origin(snapshot, "matrix", feature_id, dim, {"matrix": snapshot}, ("image",))
 
     def counts(self) -> dict[str, int]:
         """Vectors by group."""

@@ -50,21 +50,36 @@ def publish(store: ObjectStore, settings: IndexSettings, version: str | None = N
     Raises:
         GateError: its recall is too low, or it lacks too many of the live version's vectors.
         InputError: there is no such version, or a file of it is missing.
-        StaleError: what is live comes from a newer snapshot, or somebody published meanwhile.
+        StaleError: what is live comes from newer tables, or somebody published meanwhile.
     """
     manifest = load_manifest(store, version or newest(store))
     gate(manifest, settings)
     pointer, etag = read_pointer(store)
     if pointer is not None and pointer.version == manifest.version:
         return pointer
-    if pointer is not None and pointer.snapshot > manifest.snapshot:
-        raise StaleError(
-            f"index {manifest.version} is of snapshot {manifest.snapshot}, live is {pointer.version} of snapshot "
-            f"{pointer.snapshot}: to go back, use `atelier index rollback {manifest.version}`"
-        )
     if pointer is not None:
-        _refuse_shrinking(manifest, load_manifest(store, pointer.version), settings.max_shrink)
+        live = load_manifest(store, pointer.version)
+        _refuse_older(manifest, live)
+        _refuse_shrinking(manifest, live, settings.max_shrink)
     return _swap(store, manifest, pointer, etag)
+
+
+def _refuse_older(manifest: Manifest, live: Manifest) -> None:
+    """The number of a snapshot alone says little: a version serves later snapshots of the same tables, too.
+
+    Raises:
+        StaleError: the live version has read a newer version of a table.
+    """
+    behind = [
+        table
+        for table in manifest.table_versions.keys() & live.table_versions.keys()
+        if (manifest.table_versions[table] or 0) < (live.table_versions[table] or 0)
+    ]
+    if behind and live.snapshot > manifest.snapshot:
+        raise StaleError(
+            f"index {manifest.version} is of snapshot {manifest.snapshot}, live is {live.version} of snapshot "
+            f"{live.snapshot}: to go back, use `atelier index rollback {manifest.version}`"
+        )
 
 
 def _refuse_shrinking(manifest: Manifest, live: Manifest, max_shrink: float) -> None:
@@ -75,8 +90,9 @@ def _refuse_shrinking(manifest: Manifest, live: Manifest, max_shrink: float) -> 
     """
     if manifest.vectors < (1 - max_shrink) * live.vectors:
         raise GateError(
-            f"index {manifest.version} holds {manifest.vectors} vectors, the live one {live.vectors}: it would lose more than "
-            f"index.max_shrink = {max_shrink:g} of them; enrich the rest first, or raise the setting if it is meant"
+            f"index {manifest.version} holds {manifest.vectors} vectors, the live one {live.vectors}: it would lose "
+            f"more than index.max_shrink = {max_shrink:g} of them; enrich the rest first, or raise the setting if it "
+            "is meant"
         )
 
 

@@ -42,6 +42,9 @@ ROW_SCHEMA = pa.schema(
 FILTERS = ("kind", "group", "type", "color", "brand", "pattern", "gender", "product_id")
 """Columns that `where` may name."""
 
+TABLES_READ = ("catalog", "images", "garments", "embeddings", "variants")
+"""Tables whose content a version depends on. `variants` are read when one searches, from the version's snapshot."""
+
 _ID_MASK = 2**63 - 1
 _ID_SQL = (
     "(md5_number_lower(concat_ws(chr(0), e.image_key, e.etag, e.kind, e.garment_index::varchar)) "
@@ -53,7 +56,7 @@ _FEW_BATCHES = 2_000
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the vectors come from."""
+    """Where the vectors come from; `table_versions` names what was read and nothing else."""
 
     snapshot: int
     release_id: str
@@ -79,6 +82,11 @@ class Source(Protocol):
     def vectors(self, ids: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Blocks of (ids int64 (n,), vectors float16 (n, dim)) in any order; `ids` (int64) asks for these only."""
         ...
+
+
+def versions_read(versions: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Of a snapshot's table versions those of the tables that an index depends on."""
+    return {table: versions.get(table) for table in TABLES_READ}
 
 
 def vector_id(image_key: str, etag: str, kind: str, garment_index: int) -> int:
@@ -111,7 +119,7 @@ class TableSource:
         self._release_id = release_id
         con.execute(_CURRENT_SQL, [release_id, list(kinds)])
         feature_id, dim = self._one_backbone()
-        self.origin = Origin(snapshot, release_id, feature_id, dim, table_versions, kinds)
+        self.origin = Origin(snapshot, release_id, feature_id, dim, versions_read(table_versions), kinds)
 
     def _one_backbone(self) -> tuple[str, int]:
         found = self._con.execute("select distinct feature_id, dim from index_current limit 3").fetchall()

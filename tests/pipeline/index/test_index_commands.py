@@ -13,6 +13,7 @@ from pipeline.cli import app, register
 from pipeline.cli.search_commands import parse_where
 from pipeline.errors import GateError, InputError, SettingError, StaleError
 from pipeline.index.matrix import MatrixSource
+from pipeline.tables import open_warehouse
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -162,3 +163,16 @@ def test_the_retrieval_study_writes_curves_and_figures(atelier, tmp_path):
 def test_build_without_tables_says_so(atelier):
     with pytest.raises(InputError, match="holds no table snapshot"):
         atelier("index", "build")
+
+
+def test_build_says_whether_it_reused_and_both_jobs_are_entered_in_runs(atelier, shop):
+    warehouse = open_warehouse(shop.settings)
+    warehouse.snapshot("release1", "night")
+    built = atelier("index", "build")
+    again = atelier("index", "build", "--run-id", "second")
+    assert (built["reused"], again["reused"], again["version"]) == (False, True, built["version"])
+    for words in ([], ["--run-id", "second"]):
+        assert atelier("index", "publish", built["version"], *words)["sequence"] == 1
+    rows = warehouse.read("runs", columns=["run_id", "job"]).to_pylist()
+    entered = [("night", "index"), ("night", "publish"), ("second", "index"), ("second", "publish")]
+    assert sorted((row["run_id"], row["job"]) for row in rows) == entered

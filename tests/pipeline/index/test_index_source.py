@@ -1,5 +1,6 @@
 """From real tables to an index: what counts as current, and the whole way through the job."""
 
+import json
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.index.gallery import Index
-from pipeline.index.job import build_from_tables, index_store, measure_again, table_source
+from pipeline.index.job import Outcome, build_from_tables, index_store, measure_again, publish_version, table_source
 from pipeline.index.publish import publish
 from pipeline.index.source import unpack_vectors, vector_id
 from pipeline.settings import load_settings
@@ -153,7 +154,7 @@ def test_the_job_builds_judges_enters_and_publishes(tables):
     tables.catalog({f"{letter}{n}": "1" for letter in "ab" for n in range(30)})
     snapshot = tables.snapshot()
     read = []
-    manifest = build_from_tables(tables.settings, run_id="night", advance=read.append)
+    manifest = build_from_tables(tables.settings, run_id="night", advance=read.append).manifest
     assert (manifest.snapshot, manifest.release_id, manifest.feature_id) == (snapshot.number, RELEASE, "f")
     assert manifest.vectors == sum(read) == 120
     assert manifest.judgement.overall.at_10 == 1.0
@@ -172,13 +173,13 @@ def test_a_photo_that_changed_replaces_itself_and_a_new_batch_is_all_that_is_rea
     tables.batch("aaaa", [f"a{n}" for n in range(30)])
     tables.catalog({f"a{n}": "1" for n in range(30)})
     tables.snapshot()
-    first = build_from_tables(tables.settings)
+    first = build_from_tables(tables.settings).manifest
     publish(index_store(tables.settings), tables.settings.index)
     tables.batch("bbbb", ["a3"], etag="2")
     tables.catalog({f"a{n}": "1" for n in range(30)} | {"a3": "2"})
     tables.snapshot()
     read = []
-    second = build_from_tables(tables.settings, advance=read.append)
+    second = build_from_tables(tables.settings, advance=read.append).manifest
     assert sum(read) == 2
     assert second.built_on == first.version
     assert second.vectors == 60
@@ -189,11 +190,86 @@ def test_a_photo_that_changed_replaces_itself_and_a_new_batch_is_all_that_is_rea
     assert len(hits) == len({(hit.image_key, hit.kind) for hit in hits}) == 60
 
 
+def job_rows(tables):
+    rows = tables.warehouse.read("runs").to_pylist()
+    return {(row["run_id"], row["job"]): json.loads(row["details"]) for row in rows}
+
+
+def test_a_night_without_news_builds_and_publishes_nothing(tables):
+    tables.batch("aaaa", ["a1", "a2"])
+    tables.catalog({"a1": "1", "a2": "1"})
+    tables.warehouse.snapshot(RELEASE, "one")
+    first = build_from_tables(tables.settings)
+    pointer = publish_version(tables.settings, first.manifest.version)
+    files = {info.key: info.etag for info in index_store(tables.settings).list()}
+    stored = tables.warehouse.version("indexes")
+    tables.warehouse.snapshot(RELEASE, "two")  # `runs` and `indexes` have grown meanwhile
+    read = []
+    second = build_from_tables(tables.settings, advance=read.append)
+    assert (first.reused, second.reused, second.manifest, read) == (False, True, first.manifest, [])
+    assert publish_version(tables.settings, second.manifest.version) == pointer
+    assert {info.key: info.etag for info in index_store(tables.settings).list()} == files
+    assert tables.warehouse.version("indexes") == stored
+    jobs = job_rows(tables)
+    assert jobs.keys() == {("one", "index"), ("one", "publish"), ("two", "index")}
+    assert (jobs["one", "index"]["reused"], jobs["two", "index"]["reused"]) == (False, True)
+    assert jobs["one", "publish"] == {"version": pointer.version, "previous": None, "changed": True}
+    assert publish_version(tables.settings, None, "two") == pointer
+    assert job_rows(tables)["two", "publish"]["changed"] is False
+    seconds = tables.warehouse.read("runs", columns=["seconds", "release_id"]).to_pylist()
+    assert all(row["seconds"] > 0 and row["release_id"] == RELEASE for row in seconds)
+
+
+def test_a_version_whose_build_died_before_it_was_entered_is_entered_by_the_next(tables):
+    tables.batch("aaaa", ["a1"])
+    tables.catalog({"a1": "1"})
+    tables.snapshot()
+    version = build_from_tables(tables.settings).manifest.version
+    tables.warehouse.replace_batch("indexes", version, rows("indexes", []))
+    again = build_from_tables(tables.settings, run_id="again")
+    assert (again.reused, again.manifest.version) == (True, version)
+    assert tables.warehouse.read("indexes", columns=["run_id", "index_version"]).to_pylist() == [
+        {"run_id": "again", "index_version": version}
+    ]
+
+
+@pytest.mark.parametrize("changed", ["embeddings", "catalog", "variants", "release"])
+def test_what_the_index_reads_makes_a_new_version(tables, changed):
+    tables.batch("aaaa", ["a1", "a2"])
+    tables.catalog({"a1": "1", "a2": "1"})
+    tables.snapshot()
+    first = build_from_tables(tables.settings)
+    match changed:
+        case "embeddings":
+            tables.batch("bbbb", ["b1"])
+        case "catalog":
+            tables.catalog({"a1": "1"})
+        case "variants":
+            tables.warehouse.replace_batch("variants", "vvvv", rows("variants", [{"batch_id": "vvvv"}]))
+    tables.snapshot("release2" if changed == "release" else RELEASE)
+    second = build_from_tables(tables.settings)
+    assert not second.reused
+    assert second.manifest.version != first.manifest.version
+
+
+def test_settings_that_are_taken_back_take_the_version_back(tables):
+    tables.batch("aaaa", ["a1", "a2"])
+    tables.catalog({"a1": "1", "a2": "1"})
+    other = tables.settings.model_copy(update={"index": tables.settings.index.model_copy(update={"held_out": 1})})
+    built = []
+    for settings in (tables.settings, other, tables.settings):
+        tables.snapshot()
+        built.append(build_from_tables(settings))
+        assert publish_version(settings, built[-1].manifest.version).version == built[-1].manifest.version
+    assert built[0].manifest.version != built[1].manifest.version
+    assert built[2] == Outcome(built[0].manifest, reused=True)
+
+
 def test_no_snapshot_and_no_vectors(tables):
     with pytest.raises(InputError, match="holds no table snapshot"):
         build_from_tables(tables.settings)
     tables.snapshot()
-    assert build_from_tables(tables.settings).vectors == 0
+    assert build_from_tables(tables.settings).manifest.vectors == 0
 
 
 def test_vectors_of_another_length_are_refused():

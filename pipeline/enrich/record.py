@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from models.release import Release
 from pipeline.enrich.runner import Outcome
-from pipeline.tables import Warehouse
+from pipeline.tables import Warehouse, runs
 from pipeline.tables.schema import RUNS
 
 JOB = "enrich"
@@ -27,7 +26,7 @@ def record(
     An attempt that goes on where an earlier one stopped adds its time, steps and rejects to what that one recorded; an
     attempt that was killed recorded nothing.
     """
-    name = hashlib.sha256(f"{run_id}\0{JOB}\0{part}".encode()).hexdigest()[:16]
+    name = runs.batch_id(run_id, JOB, part)
     earlier = _earlier(warehouse, name) if outcome.skipped else {}
     before: dict[str, Any] = json.loads(earlier.get("details", "{}"))
     seconds = outcome.seconds + earlier.get("seconds", 0.0)

@@ -15,6 +15,11 @@ from pipeline.tables.schema import RUNS
 from pipeline.tables.warehouse import Warehouse
 
 
+def batch_id(run_id: str, job: str, part: int) -> str:
+    """Name of the row of one part of a job in a run: 16 hex digits, the same for every retry."""
+    return hashlib.sha256(f"{run_id}\0{job}\0{part}".encode()).hexdigest()[:16]
+
+
 def record(
     warehouse: Warehouse,
     job: str,
@@ -34,9 +39,9 @@ def record(
         release_id: release it ran for.
         seconds: wall time.
     """
-    batch_id = hashlib.sha256(f"{run_id}\0{job}\0000".encode()).hexdigest()[:16]
+    name = batch_id(run_id, job, 0)
     row = {
-        "batch_id": batch_id,
+        "batch_id": name,
         "run_id": run_id,
         "job": job,
         "part": 0,
@@ -47,7 +52,7 @@ def record(
         "rejects": 0,
         "details": json.dumps(details, default=str),
     }
-    warehouse.replace_batch("runs", batch_id, pa.Table.from_pylist([row], RUNS.arrow_schema))
+    warehouse.replace_batch("runs", name, pa.Table.from_pylist([row], RUNS.arrow_schema))
 
 
 def release_of(warehouse: Warehouse, run_id: str) -> str | None:

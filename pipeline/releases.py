@@ -11,9 +11,6 @@ from pipeline.errors import SettingError
 from pipeline.settings import Settings
 from pipeline.storage.opening import open_store
 
-CACHE = Path("var/releases")
-"""Releases fetched from S3 are kept here, one folder a state of the release."""
-
 
 def release_folder(settings: Settings, uri: str | None = None) -> Path:
     """The local folder of a release; one in S3 is fetched first, once for each state it has.
@@ -22,7 +19,7 @@ def release_folder(settings: Settings, uri: str | None = None) -> Path:
         uri: `starter`, a folder or s3://bucket/prefix; default: the setting release.uri.
 
     Raises:
-        SettingError: there is no release; the message names what was asked for.
+        SettingError: there is no release, or release.cache can't be written to; the message names what was asked for.
     """
     named = uri or settings.release.uri
     if named == "starter":
@@ -38,6 +35,7 @@ def release_folder(settings: Settings, uri: str | None = None) -> Path:
 
 
 def _fetched(uri: str, settings: Settings) -> Path:
+    """The copy in release.cache, one folder a state of the release."""
     import hashlib
 
     store = open_store(uri, settings)
@@ -45,11 +43,15 @@ def _fetched(uri: str, settings: Settings) -> Path:
     if not any(info.key == FILE for info in objects):
         raise SettingError(f"release.uri is {uri!r}, but there is no {FILE} under it")
     state = hashlib.sha256("\n".join(f"{info.key} {info.etag}" for info in objects).encode()).hexdigest()[:16]
-    final = CACHE / state
+    cache = Path(settings.release.cache)
+    final = cache / state
     if (final / FILE).is_file():
         return final
-    CACHE.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f"{state}-", dir=CACHE))
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{state}-", dir=cache))
+    except OSError as error:
+        raise SettingError(f"release.cache ({cache}) can't be written to: {error.strerror}") from None
     try:
         for info in objects:
             (partial / info.key).parent.mkdir(parents=True, exist_ok=True)

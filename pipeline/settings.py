@@ -110,6 +110,10 @@ class ReleaseSettings(Section):
     uri: str = Field(
         "starter", description="`starter` (ships with Atelier), or the folder or s3:// prefix of a release"
     )
+    cache: str = Field(
+        "var/cache/releases",
+        description="local folder for releases fetched from S3; a relative path counts from the working folder",
+    )
 
 
 class IndexSettings(Section):
@@ -132,7 +136,11 @@ class IndexSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where an index is built; auto: on a GPU if a trial search on it works"
     )
-    cache: str = Field("var/cache/index", description="local folder for shard files of an index that lies on S3")
+    cache: str = Field(
+        "var/cache/index",
+        description="local folder for builds and for shard files of an index that lies on S3; a relative path counts "
+        "from the working folder",
+    )
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
     search_memory_gib: float = Field(
@@ -145,7 +153,10 @@ class SqlSettings(Section):
 
     memory_gib: float = Field(4.0, gt=0, description="memory of one connection; what needs more goes to `spill`")
     threads: int = Field(0, ge=0, description="CPU threads of one connection; 0 = one a core")
-    spill: str = Field("var/cache/sql", description="local folder for what does not fit into memory")
+    spill: str = Field(
+        "var/cache/sql",
+        description="local folder for what does not fit into memory; a relative path counts from the working folder",
+    )
 
 
 class AirflowSettings(Section):

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from multiprocessing import forkserver
@@ -38,7 +39,8 @@ def processes() -> ForkServerContext:
 def open_at(uri: str, environment: dict[str, str] | None = None) -> Warehouse:
     """The warehouse at `uri`; `environment` as a test has set it (the fork server is older than the test)."""
     os.environ.update(environment or {})
-    return new_warehouse(Path(uri), warehouse={"uri": uri})
+    spill = Path(tempfile.gettempdir()) / "atelier-tests" if "://" in uri else Path(uri) / "spill"
+    return new_warehouse(Path(uri), warehouse={"uri": uri}, sql={"spill": str(spill), "threads": 2})
 
 
 def photos_of_batch(number: int) -> list[Photo]:

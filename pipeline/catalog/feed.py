@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.settings import Settings
 from pipeline.storage import ObjectMissing, ObjectStore, open_store
+from pipeline.tables.database import scratch
 from pipeline.tables.schema import FEED
 
 NAMES = ("feed.parquet", "feed.csv")
@@ -50,7 +50,7 @@ def load_feed(settings: Settings, con: duckdb.DuckDBPyConnection) -> bool:
     if found is not None:
         store, key = found
         name = f"the feed {store.uri}/{key}"
-        with _local_copy(store, key) as path:
+        with _local_copy(store, key, settings) as path:
             _insert(path, name, con)
         _check_rows(name, con)
     names = ", ".join(c.name for c in FEED.columns)
@@ -81,14 +81,14 @@ def _find(settings: Settings) -> tuple[ObjectStore, str] | None:
 
 
 @contextmanager
-def _local_copy(store: ObjectStore, key: str) -> Iterator[Path]:
+def _local_copy(store: ObjectStore, key: str, settings: Settings) -> Iterator[Path]:
     """The feed as a local file."""
     local = store.local_path(key)
     if local is not None:
         yield local
         return
-    with tempfile.TemporaryDirectory(prefix="atelier-feed-") as folder:
-        path = Path(folder) / PurePosixPath(key).name
+    with scratch(settings.sql) as folder:
+        path = folder / PurePosixPath(key).name
         try:
             store.get_file(key, path)
         except ObjectMissing as error:

@@ -86,7 +86,7 @@ def make_plan(
     """
     started_at, started = datetime.now(UTC), time.monotonic()
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    with workspace() as con:
+    with workspace(settings.sql) as con:
         decision = decide(con, settings, warehouse, release_id, prefix=prefix, limit=limit, on_listed=on_listed)
         batches = -(-decision.pending // settings.enrich.batch_images)
         plan = Plan(
@@ -103,7 +103,7 @@ def make_plan(
             return plan
         publish_feed(con, warehouse)
         publish_catalog(con, warehouse, prefix)
-        write_plan_file(con, warehouse.store, _file(run_id), release_id, settings.enrich.batch_images)
+        write_plan_file(con, warehouse.store, _file(run_id), release_id, settings)
     stored = asdict(plan)
     warehouse.store.put(f"plans/{run_id}/plan.json", json.dumps(stored, indent=1).encode())
     runs.record(warehouse, "plan", run_id, stored, release_id=release_id, seconds=time.monotonic() - started)

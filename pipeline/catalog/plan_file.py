@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.catalog.batches import Batch, PlannedImage, batch_id
+from pipeline.settings import Settings
 from pipeline.storage import ObjectStore
+from pipeline.tables.database import scratch
 
 SCHEMA = pa.schema(
     [
@@ -28,12 +28,13 @@ LISTED = ("image_key", "etag", "bytes", "product_id", "reason")
 
 
 def write_plan_file(
-    con: duckdb.DuckDBPyConnection, store: ObjectStore, key: str, release_id: str, batch_images: int
+    con: duckdb.DuckDBPyConnection, store: ObjectStore, key: str, release_id: str, settings: Settings
 ) -> None:
     """Store the table `pending` of `con` under `key`, sorted by image_key and cut into batches."""
+    batch_images = settings.enrich.batch_images
     ordered = con.sql(f"SELECT {', '.join(LISTED)} FROM pending ORDER BY image_key").to_arrow_reader(50_000)
-    with tempfile.TemporaryDirectory(prefix="atelier-plan-") as folder:
-        path = Path(folder) / "plan.parquet"
+    with scratch(settings.sql) as folder:
+        path = folder / "plan.parquet"
         with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_statistics=False) as writer:
             for number, rows in enumerate(_in_groups(ordered, batch_images)):
                 writer.write_table(_as_batch(rows, number, release_id), row_group_size=batch_images)

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.catalog.batches import PlannedImage
-from pipeline.catalog.workspace import streamed
+from pipeline.catalog.workspace import streamed, workspace
 from pipeline.errors import InputError, PhotoError, Reason
 from pipeline.settings import EnrichSettings
 from pipeline.tables import Warehouse
@@ -41,11 +40,13 @@ def fold(events: pa.Table) -> pa.Table:
 
     Re-admitted ones are among them (their reason is `readmitted`): they are out of quarantine, their wait is over.
     """
-    with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        con.register("events", events)
-        query = f"{newest_sql('events')} ORDER BY image_key, etag"
-        return con.sql(query).to_arrow_table().cast(events.schema)
+    of, newest = ("image_key", "etag"), ("happened_at", "batch_id")
+    ordered = events.sort_by([(name, "ascending") for name in of] + [(name, "descending") for name in newest])
+    if not ordered.num_rows:
+        return ordered
+    before, here = ordered.slice(0, ordered.num_rows - 1), ordered.slice(1)
+    begins = pc.or_(*(pc.not_equal(here.column(name), before.column(name)) for name in of))
+    return ordered.filter(pa.chunked_array([[True], *begins.chunks], pa.bool_()))
 
 
 def wait_after(attempts: int, enrich: EnrichSettings) -> timedelta | None:
@@ -146,8 +147,7 @@ def standing(warehouse: Warehouse, *, reason: str | None = None, key: str | None
     between = _between(newest.column("image_key"))
     listed = warehouse.scan("catalog", columns=["image_key", "etag"], filter=between)
     done = warehouse.scan("images", columns=["image_key", "etag", "release_id", "enriched_at"], filter=between)
-    with duckdb.connect() as con, streamed(con, listed=listed, done=done):
-        con.execute("SET TimeZone = 'UTC'")
+    with workspace(warehouse.settings.sql) as con, streamed(con, listed=listed, done=done):
         con.register("newest", newest)
         query = """
             SELECT * FROM (SELECT * FROM newest SEMI JOIN listed USING (image_key, etag)) here

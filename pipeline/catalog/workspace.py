@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from pipeline.errors import TransientError
-
-MEMORY = "1GB"
-"""What DuckDB may hold; beyond it, it uses the disk."""
-
-THREADS = 4
-"""More would share the memory into pieces too small to join with."""
+from pipeline.settings import SqlSettings
+from pipeline.tables.database import open_database, scratch
+from pipeline.tables.faults import out_of_reach
 
 
 @contextmanager
-def workspace() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database in a folder of its own below the system's temporary folder; both are gone at the end.
+def workspace(sql: SqlSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in a folder of its own below `sql.spill`, within `sql`'s limits; both are gone at the end.
 
     Raises:
-        TransientError: the temporary folder is full.
+        SettingError: `sql.spill` can't be used.
+        TransientError: memory or disk is full.
     """
-    with tempfile.TemporaryDirectory(prefix="atelier-plan-") as folder:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": MEMORY,
-            "threads": min(THREADS, os.cpu_count() or 1),
-            "temp_directory": str(Path(folder) / "spill"),
-            "preserve_insertion_order": False,
-            "python_enable_replacements": False,  # a table's name must never fall back to a Python variable
-        }
-        con = duckdb.connect(str(Path(folder) / "work.duckdb"), config=config)
+    with scratch(sql) as folder, open_database(sql, folder / "work.duckdb") as con:
+        con.execute("SET preserve_insertion_order = false")
         try:
-            con.execute("SET TimeZone = 'UTC'")
             yield con
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise TransientError(
-                f"planning needs more room in the temporary folder {folder} (TMPDIR): {error}"
-            ) from error
-        finally:
-            con.close()
+        except duckdb.Error as error:
+            unmet = out_of_reach("planning", error)
+            if unmet is None:
+                raise
+            raise unmet from error
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch | pa.Table]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from pipeline.errors import InputError, StaleError
+from pipeline.settings import SqlSettings
+from pipeline.tables.database import open_database
 from pipeline.tables.delta import DeltaFolder, sql_text
 from pipeline.tables.faults import translated
 from pipeline.tables.sources import source
@@ -34,7 +35,7 @@ def check_once(rows: pa.Table, release_id: str) -> None:
         raise InputError(f"table images, column release_id: holds {others[0]} in a batch of release {release_id}")
 
 
-def commit_once(folder: DeltaFolder, batch_id: str, release_id: str, rows: pa.Table) -> int:
+def commit_once(folder: DeltaFolder, batch_id: str, release_id: str, rows: pa.Table, sql: SqlSettings) -> int:
     """Try once to make `rows` the ledger's rows of the batch; returns the table's version.
 
     The check for overlaps reads version v, and the commit succeeds only as version v + 1. A commit that landed in
@@ -47,13 +48,15 @@ def commit_once(folder: DeltaFolder, batch_id: str, release_id: str, rows: pa.Ta
         StaleError: the ledger changed meanwhile; nothing was committed.
     """
     delta = folder.load_or_create()
-    keys = overlapping(folder, delta, batch_id, release_id, rows)
+    keys = overlapping(folder, delta, batch_id, release_id, rows, sql)
     if keys:
         raise OverlapError(tuple(keys), batch_id)
     return folder.put_batch(delta, batch_id, rows, rebase=False)
 
 
-def overlapping(folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_id: str, rows: pa.Table) -> list[str]:
+def overlapping(
+    folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_id: str, rows: pa.Table, sql: SqlSettings
+) -> list[str]:
     """The image keys of `rows` that `delta` holds with the same etag and release under another batch, in order.
 
     A batch is a range of sorted keys, so the files' smallest and largest keys rule out nearly all of them: in a
@@ -68,7 +71,7 @@ def overlapping(folder: DeltaFolder, delta: DeltaTable, batch_id: str, release_i
     )
     if not folder.files(delta, pruning):
         return []  # the usual case, without a database
-    with translated(folder.table.name, folder.uri), duckdb.connect() as con:
+    with translated(folder.table.name, folder.uri), open_database(sql) as con:
         con.register("mine", rows.select(["image_key", "etag"]))
         found = con.execute(
             f"SELECT DISTINCT image_key FROM {source(con, folder, delta, pruning)} AS theirs "

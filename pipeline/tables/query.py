@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-from pathlib import Path
-
 import duckdb
 
-from pipeline.errors import SettingError
-from pipeline.settings import Settings
+from pipeline.tables.database import open_database
 from pipeline.tables.delta import DeltaFolder
 from pipeline.tables.faults import asked
 from pipeline.tables.schema import TABLES
@@ -34,11 +30,11 @@ def connect(
         release_id: whose rows are the current ones, without a snapshot; None: the release enriched with last.
 
     Raises:
+        SettingError: `sql.spill` can't be used.
         InputError: a version that the snapshot names is gone, or a view can't be made.
     """
-    con = duckdb.connect(":memory:", config=_configuration(warehouse.settings))
+    con = open_database(warehouse.settings.sql)
     try:
-        con.execute("SET TimeZone = 'UTC'")
         con.execute("CREATE SCHEMA stored")
         for name in ("images", *(name for name in TABLES if name != "images")):  # the ledger first: see versions()
             _add_table(con, warehouse.folder(name), snapshot)
@@ -50,24 +46,6 @@ def connect(
         con.close()
         raise
     return con
-
-
-def _configuration(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
-    """Limits; no extension is ever looked for on the network; a spill folder that no other process shares."""
-    spill = Path(settings.sql.spill).absolute() / secrets.token_hex(8)
-    try:
-        spill.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(f"sql.spill is {settings.sql.spill!r}, which can't be made a folder: {error}") from error
-    configuration: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{settings.sql.memory_gib}GiB",
-        "temp_directory": str(spill),
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    if settings.sql.threads:
-        configuration["threads"] = settings.sql.threads
-    return configuration
 
 
 def _add_table(con: duckdb.DuckDBPyConnection, folder: DeltaFolder, snapshot: Snapshot | None) -> None:

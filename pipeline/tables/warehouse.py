@@ -127,7 +127,7 @@ class Warehouse:
         rows = conform(folder.table, rows)
         check_batch(folder.table, batch_id, rows)
         ledger.check_once(rows, release_id)
-        return self._commit(lambda: ledger.commit_once(folder, batch_id, release_id, rows))
+        return self._commit(lambda: ledger.commit_once(folder, batch_id, release_id, rows, self.settings.sql))
 
     def replace_keys(self, table: str, prefix: str, rows: Iterable[pa.RecordBatch]) -> int:
         """Replace the rows whose image_key begins with `prefix` (empty: all) by a stream; returns the version.

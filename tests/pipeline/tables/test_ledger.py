@@ -75,7 +75,7 @@ def test_only_files_with_keys_in_the_batch_s_range_are_read(tmp_path: Path) -> N
         if "2/1.jpg" not in (Path(folder.uri) / file).read_bytes().decode("latin-1"):
             (Path(folder.uri) / file).unlink()  # whoever opens another file now fails
     batch = image_rows([Photo("2/1.jpg"), Photo("2/9.jpg")], "new")
-    assert overlapping(folder, delta, "new", RELEASE, batch) == ["2/1.jpg"]
+    assert overlapping(folder, delta, "new", RELEASE, batch, warehouse.settings.sql) == ["2/1.jpg"]
 
 
 def test_a_commit_that_the_check_could_not_see_makes_it_fail(tmp_path: Path) -> None:

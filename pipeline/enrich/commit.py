@@ -38,8 +38,10 @@ def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp,
     Photos that another batch has entered into the ledger meanwhile are left to it: the rest is a batch of its own,
     under the name that its contents give it, and what was written under the old name is taken back. Only a batch that
     is in the ledger already keeps its name: what lies in the other tables under it belongs to photos that are done.
+    Of such a batch, photos that only could not be fetched this time stay done, with the rows they have.
     """
     overlapped = 0
+    enriched = _with_done(warehouse, enriched, stamp)
     while True:
         try:
             _write(warehouse, enriched, stamp, enrich)
@@ -70,6 +72,33 @@ def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: Enric
     for table, rows in zip(SIDE_TABLES, (enriched.garments, enriched.embeddings, quarantine), strict=True):
         warehouse.replace_batch(table, stamp.batch_id, rows)
     warehouse.commit_images(stamp.batch_id, stamp.release_id, enriched.images)
+
+
+def _with_done(warehouse: Warehouse, enriched: Enriched, stamp: Stamp) -> Enriched:
+    """With the rows of photos that an earlier attempt at this batch enriched, where now only their bytes are missing.
+
+    A batch's name covers its photos' etags and the release: the rows are what another fetch would bring again.
+    """
+    missing = [one.image.image_key for one in enriched.rejects if not one.reason.permanent]
+    if not missing:
+        return enriched
+    ours = pc.field("batch_id") == stamp.batch_id
+    keys = warehouse.read("images", columns=["image_key"], filter=ours & pc.field("image_key").isin(missing))
+    done = keys.column("image_key").to_pylist()
+    if not done:
+        return enriched
+
+    def joined(table: str, rows: pa.Table) -> pa.Table:
+        stored = warehouse.read(table, filter=ours & pc.field("image_key").isin(done))
+        return pa.concat_tables([rows, stored]).sort_by("image_key")
+
+    return replace(
+        enriched,
+        images=joined("images", enriched.images),
+        garments=joined("garments", enriched.garments),
+        embeddings=joined("embeddings", enriched.embeddings),
+        rejects=tuple(one for one in enriched.rejects if one.image.image_key not in set(done)),
+    )
 
 
 def _in_ledger(warehouse: Warehouse, name: str) -> bool:

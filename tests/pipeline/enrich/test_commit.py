@@ -20,7 +20,11 @@ PHOTOS = [Photo("a.jpg"), Photo("b.jpg"), Photo("c.jpg")]
 
 
 def commit_photos(
-    warehouse: Warehouse, photos: Sequence[Photo], rejected: Sequence[Photo] = (), run_id: str = RUN
+    warehouse: Warehouse,
+    photos: Sequence[Photo],
+    rejected: Sequence[Photo] = (),
+    run_id: str = RUN,
+    reason: Reason = Reason.FETCH_FAILED,
 ) -> Committed:
     """Commit what the models would have made of a batch of `photos` and `rejected`."""
     everything = sorted([*photos, *rejected], key=lambda photo: photo.image_key)
@@ -30,7 +34,7 @@ def commit_photos(
         builders.image_rows(photos, name, run_id=run_id),
         builders.garment_rows(photos, name, run_id=run_id),
         builders.embedding_rows(photos, name),
-        tuple(Reject(planned[photo.image_key], Reason.FETCH_FAILED, "no answer") for photo in rejected),
+        tuple(Reject(planned[photo.image_key], reason, "no answer") for photo in rejected),
     )
     batch = Batch(name, 0, tuple(planned.values()))
     return commit(warehouse, batch, enriched, Stamp(name, run_id, RELEASE, "f1", START), warehouse.settings.enrich)
@@ -52,6 +56,28 @@ def test_a_batch_committed_before_without_a_photo_that_came_later_in_another_kee
     assert counted(warehouse, "images") == {"a.jpg": 1, "b.jpg": 1, "c.jpg": 1}
     assert counted(warehouse, "garments") == {"a.jpg": 1, "b.jpg": 1, "c.jpg": 1}
     assert counted(warehouse, "embeddings") == {"a.jpg": 2, "b.jpg": 2, "c.jpg": 2}
+
+
+def test_a_photo_that_is_done_stays_done_when_a_rerun_can_t_fetch_it(tmp_path: Path) -> None:
+    warehouse = builders.new_warehouse(tmp_path)
+    commit_photos(warehouse, PHOTOS)
+    again = commit_photos(warehouse, [PHOTOS[0], PHOTOS[2]], rejected=[PHOTOS[1]], run_id="again")
+    assert (again.images, again.rejects) == (3, {})
+    assert counted(warehouse, "images") == {"a.jpg": 1, "b.jpg": 1, "c.jpg": 1}
+    assert counted(warehouse, "garments") == {"a.jpg": 1, "b.jpg": 1, "c.jpg": 1}
+    assert counted(warehouse, "embeddings") == {"a.jpg": 2, "b.jpg": 2, "c.jpg": 2}
+    assert counted(warehouse, "quarantine") == {}
+    runs = warehouse.read("images", columns=["image_key", "run_id"]).to_pylist()
+    assert {row["image_key"]: row["run_id"] for row in runs} == {"a.jpg": "again", "b.jpg": RUN, "c.jpg": "again"}
+
+
+def test_bad_bytes_and_photos_that_never_were_done_go_to_quarantine(tmp_path: Path) -> None:
+    warehouse = builders.new_warehouse(tmp_path)
+    commit_photos(warehouse, PHOTOS[:2], rejected=PHOTOS[2:])
+    assert commit_photos(warehouse, PHOTOS[:2], rejected=PHOTOS[2:], run_id="again").rejects == {"fetch_failed": 1}
+    commit_photos(warehouse, PHOTOS[:1], rejected=PHOTOS[1:], run_id="bad", reason=Reason.CORRUPT)
+    assert counted(warehouse, "images") == {"a.jpg": 1}
+    assert counted(warehouse, "quarantine").keys() == {"b.jpg", "c.jpg"}
 
 
 def test_what_is_left_of_a_new_batch_goes_by_its_own_name(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.settings import Settings
 from pipeline.storage import open_store
 from pipeline.storage.base import ObjectStore
 from pipeline.tables import Snapshot, Warehouse, open_warehouse, runs
+from pipeline.tables.faults import asked
 from pipeline.tables.query import connect
 from pipeline.tables.schema import TABLES
 
@@ -35,10 +37,17 @@ def index_store(settings: Settings) -> ObjectStore:
     return open_store(index_uri(settings), settings)
 
 
-def table_source(settings: Settings, warehouse: Warehouse, snapshot: Snapshot) -> TableSource:
-    """The vectors of a snapshot."""
-    con = connect(warehouse, snapshot)
-    return TableSource(con, snapshot.number, snapshot.release_id, dict(snapshot.versions), settings.index.kinds)
+@contextmanager
+def table_source(settings: Settings, warehouse: Warehouse, snapshot: Snapshot) -> Iterator[TableSource]:
+    """The vectors of a snapshot, as long as the block runs.
+
+    Raises:
+        TransientError: memory or disk is full, or the warehouse does not answer.
+        InputError: the snapshot's tables can't be read, or do not fit.
+    """
+    with asked(f"the vectors of snapshot {snapshot.number}"), connect(warehouse, snapshot) as con:
+        kinds = settings.index.kinds
+        yield TableSource(con, snapshot.number, snapshot.release_id, dict(snapshot.versions), kinds)
 
 
 def pick_snapshot(warehouse: Warehouse, number: int | None) -> Snapshot:
@@ -95,8 +104,8 @@ def build_from_tables(
     inputs = inputs_hash(snapshot.release_id, tables, settings.index.kinds, settings.index)
     found = None if full else find_version(store, inputs, first=base)
     if found is None:
-        source = table_source(settings, warehouse, snapshot)
-        manifest = build_new(source, store, settings.index, base=None if full else base, advance=advance)
+        with table_source(settings, warehouse, snapshot) as source:
+            manifest = build_new(source, store, settings.index, base=None if full else base, advance=advance)
     else:
         manifest = found
     if found is None or not _built_by(warehouse, manifest.version):
@@ -143,10 +152,10 @@ def measure_again(settings: Settings, version: str, seed: int) -> Judgement:
     warehouse = open_warehouse(settings)
     store = index_store(settings)
     manifest = load_manifest(store, version)
-    source = table_source(settings, warehouse, pick_snapshot(warehouse, manifest.snapshot))
     index = Index(manifest, Files(store, Path(settings.index.cache)), settings.index.threads)
-    queries = held_out_queries(index, source, settings.index.held_out, seed)
-    return judge(index, Truth.of(queries, index.rows, source.vectors(None)))
+    with table_source(settings, warehouse, pick_snapshot(warehouse, manifest.snapshot)) as source:
+        queries = held_out_queries(index, source, settings.index.held_out, seed)
+        return judge(index, Truth.of(queries, index.rows, source.vectors(None)))
 
 
 def index_row(manifest: Manifest, run_id: str) -> pa.Table:

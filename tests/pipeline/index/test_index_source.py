@@ -1,15 +1,17 @@
 """From real tables to an index: what counts as current, and the whole way through the job."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TransientError
 from pipeline.index.gallery import Index
 from pipeline.index.job import Outcome, build_from_tables, index_store, measure_again, publish_version, table_source
 from pipeline.index.publish import publish
@@ -42,7 +44,8 @@ def rows(table, records):
 class Tables:
     """A warehouse that is filled by hand."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, sources):
+        self.sources = sources
         self.settings = load_settings(
             warehouse={"uri": str(folder / "warehouse")},
             index={"kinds": ("image", "garment"), "threads": 1, "cache": str(folder / "cache"), "held_out": 40},
@@ -86,12 +89,13 @@ class Tables:
         return self.warehouse.snapshot(release, "r")
 
     def source(self, release=RELEASE):
-        return table_source(self.settings, self.warehouse, self.snapshot(release))
+        return self.sources.enter_context(table_source(self.settings, self.warehouse, self.snapshot(release)))
 
 
 @pytest.fixture
 def tables(tmp_path):
-    return Tables(tmp_path)
+    with ExitStack() as sources:
+        yield Tables(tmp_path, sources)
 
 
 def keys_of(source):
@@ -263,6 +267,23 @@ def test_settings_that_are_taken_back_take_the_version_back(tables):
         assert publish_version(settings, built[-1].manifest.version).version == built[-1].manifest.version
     assert built[0].manifest.version != built[1].manifest.version
     assert built[2] == Outcome(built[0].manifest, reused=True)
+
+
+def test_every_connection_is_closed(tables, monkeypatch):
+    tables.batch("aaaa", ["a1", "a2"])
+    tables.catalog({"a1": "1", "a2": "1"})
+    snapshot = tables.snapshot()
+    opened = []
+    monkeypatch.setattr("pipeline.index.job.connect", lambda *of: opened.append(connect(*of)) or opened[-1])
+    version = build_from_tables(tables.settings).manifest.version
+    measure_again(tables.settings, version, seed=1)
+    with pytest.raises(TransientError, match=r"vectors of snapshot 1: .*No space left"):  # noqa: SIM117
+        with table_source(tables.settings, tables.warehouse, snapshot):
+            raise duckdb.IOException("No space left on device")
+    assert len(opened) == 3
+    for con in opened:
+        with pytest.raises(duckdb.ConnectionException, match="closed"):
+            con.execute("select 1")
 
 
 def test_no_snapshot_and_no_vectors(tables):

@@ -4,14 +4,14 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url
 
-# one's own photos: make run CATALOG=/path/to/photos or CATALOG=s3://bucket/prefix
+# The demo is run where nothing else is asked for. One's own photos: make run CATALOG=/path/to/photos or CATALOG=s3://bucket/prefix
 CATALOG ?=
 DEMO := var/demo
 DEMO_PRODUCTS ?= 60
 
 ifneq ($(CATALOG),)
 run: export ATELIER_CATALOG__URI := $(CATALOG)
-else ifeq ($(origin ATELIER_CATALOG__URI),undefined)
+else ifeq ($(origin ATELIER_CATALOG__URI)$(origin ATELIER_WAREHOUSE__URI)$(origin ATELIER_CONFIG)$(wildcard atelier.toml),undefinedundefinedundefined)
 run: export ATELIER_CATALOG__URI := $(DEMO)/catalog
 run: export ATELIER_WAREHOUSE__URI := $(DEMO)/warehouse
 run: $(DEMO)/catalog/feed.parquet
@@ -28,6 +28,7 @@ help: ## list the targets
 
 run: .venv/.ready ## install, run the nightly job on CATALOG (default: a demo catalog), say where the results are
 	@$(AIRFLOW_ENV) $(BIN)/airflow db migrate >/dev/null 2>&1 || { echo "airflow db migrate failed; try: rm -rf var/airflow" >&2; exit 1; }
+	@$(AIRFLOW_ENV) $(BIN)/airflow pools set enrichment 4 "tasks of atelier" >/dev/null
 	$(AIRFLOW_ENV) $(BIN)/airflow dags test catalog_enrichment
 	@$(BIN)/atelier --log-level WARNING status --sample-search >/dev/null
 

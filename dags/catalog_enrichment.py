@@ -16,6 +16,9 @@ next one; starting a run twice, or in the middle of the day, does no harm: the s
 * `judge_index` failed: recall is below `index.min_recall`. The index that was live before stays live.
 * Single photos that can't be read are no failure: `atelier quarantine list`.
 
+**Before the first run.** The tasks wait in a pool of their own: `airflow pools set enrichment 4 "tasks of atelier"`.
+One task of `enrich` uses all cores and GPUs of its machine; with several workers raise `enrich.parts`.
+
 **By hand.** Each task is one command of `atelier`, with the same arguments, in any shell.
 
 **Parameters.** `prefix`: only keys that begin with it. `limit`: at most so many photos.
@@ -58,7 +61,7 @@ def atelier(*arguments: object) -> dict[str, Any]:
         "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),
-        "execution_timeout": timedelta(hours=6),
+        "execution_timeout": timedelta(hours=3),
     },
     params={
         "prefix": Param("", type="string", description="only photos whose key begins with this"),
@@ -78,7 +81,7 @@ def catalog_enrichment() -> None:
     def parts(planned: dict[str, Any]) -> list[int]:
         return list(range(planned["parts"]))
 
-    @task
+    @task(execution_timeout=timedelta(days=7))  # a backfill of millions; photos have time limits of their own
     def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
 
@@ -99,10 +102,10 @@ def catalog_enrichment() -> None:
         return atelier("index", "evaluate", built["version"])
 
     @task
-    def publish_index(built: dict[str, Any]) -> dict[str, Any]:
-        return atelier("index", "publish", built["version"])
+    def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
+        return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)  # a night that went wrong needs its report most
+    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)  # a night that went wrong after planning needs it most
     def report(planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("report", "--run", planned["run_id"])
 
@@ -115,7 +118,7 @@ def catalog_enrichment() -> None:
     pinned = snapshot(planned)
     checked = check(pinned)
     built = build_index(planned, pinned)
-    published = publish_index(built)
+    published = publish_index(planned, built)
     enriched >> pinned
     checked >> built
     built >> judge_index(built) >> published

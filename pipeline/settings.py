@@ -90,7 +90,9 @@ class EnrichSettings(Section):
         "auto", description="auto: bf16 where the hardware multiplies it natively"
     )
     threads: int = Field(0, ge=0, description="forward passes side by side on a CPU; 0 = one a core")
-    parts: int = Field(4, ge=1, le=256, description="parallel tasks one run is cut into at the most")
+    parts: int = Field(
+        1, ge=1, le=256, description="tasks one run is cut into at the most; one uses all cores of a machine"
+    )
     max_transient_share: float = Field(
         0.2,
         ge=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
         patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        patch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
+        patch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
         import airflow.sdk  # noqa: F401
 
 
@@ -29,6 +30,9 @@ def dags(airflow_home: None) -> dict:
 
     bag = DagBag(str(ROOT / "dags"))
     assert not bag.import_errors
+    for logger in logging.root.manager.loggerDict.values():  # Airflow switches off every logger it finds
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
     return bag.dags
 
 
@@ -62,6 +66,15 @@ def test_every_task_has_retries_a_pool_and_a_time_limit(dags: dict) -> None:
             assert task.retries >= 3, task.task_id
             assert task.pool != "default_pool", task.task_id
             assert task.execution_timeout, task.task_id
+
+
+def test_every_pool_is_made_and_documented(dags: dict) -> None:
+    """A task whose pool does not exist is never scheduled, without an error anywhere."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf8")
+    for dag in dags.values():
+        for pool in {task.pool for task in dag.tasks}:
+            assert f"airflow pools set {pool} " in makefile
+            assert f"airflow pools set {pool} " in dag.doc_md
 
 
 def test_a_failed_publish_fails_the_run(dags: dict) -> None:

@@ -314,7 +314,8 @@ def test_plan_on_s3(s3_uri: str, rows: Any) -> None:
     warehouse.commit_images(batch.batch_id, "r1", rows("images", keys, release_id="r1", batch_id=batch.batch_id))
     assert make_plan(settings, warehouse, "r1", dry_run=True).pending == 10
     with pytest.raises(SettingError, match=r"no bucket 'no-such-shop'"):
-        make_plan(load_settings(catalog={"uri": "s3://no-such-shop"}), warehouse, "r1")
+        elsewhere = load_settings(catalog={"uri": "s3://no-such-shop"}, warehouse={"uri": f"{s3_uri}/other"})
+        make_plan(elsewhere, open_warehouse(elsewhere), "r1")
 
 
 @pytest.mark.real_photos
@@ -325,3 +326,18 @@ def test_plan_of_real_photos(shared_data: Path, tmp_path: Path) -> None:
     assert plan.pending == plan.listed == len(list((shared_data / "retail" / "images").iterdir()))
     image = next(read_batches(settings, plan.plan_id, 0, plan.parts)).images[0]
     assert image.image_key == f"images/{image.product_id}.jpg"
+
+
+def test_a_warehouse_belongs_to_one_catalog(filled: Any, tmp_path: Path) -> None:
+    """Keys of another shop would pass for photos that are done, and its listing would empty the gallery."""
+    before = filled.plan()
+    (tmp_path / "elsewhere").mkdir()
+    other = load_settings(
+        catalog={"uri": str(tmp_path / "elsewhere")}, warehouse={"uri": filled.settings.warehouse.uri}
+    )
+    for dry_run in (True, False):
+        with pytest.raises(SettingError, match=r"elsewhere: name another warehouse\.uri"):
+            make_plan(other, open_warehouse(other), "r1", dry_run=dry_run)
+    assert filled.plan().listed == before.listed
+    open_store(filled.settings.warehouse.uri, filled.settings).delete("catalog.json")
+    assert make_plan(other, open_warehouse(other), "r1").listed == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from pipeline.errors import InputError, SettingError
 @pytest.fixture(scope="module")
 def cli():
     register()
-    return app
+    before = sys.argv
+    yield app
+    sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,7 @@ def shop(tmp_path_factory) -> Path:
 
 
 def run(cli, *arguments: object) -> dict:
+    sys.argv = ["atelier", *map(str, arguments)]  # the card names the command that was typed
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
@@ -79,7 +83,7 @@ def test_from_labels_to_a_release(cli, shop: Path, tmp_path: Path, monkeypatch) 
     assert set(read_release(Path("rel")).heads) > {"shape", "type"}
     shown = run(cli, "release", "show", "rel")
     command = next(card["command"] for card in shown["models"] if card["name"] == "shape")
-    assert command.startswith("atelier ")
+    assert command.startswith("atelier classify train run ")
     listed = run(cli, "release", "list", tmp_path)
     assert {row["release"] for row in listed["releases"]} == {"starter", str(tmp_path / "rel")}
     said = run(cli, "annotate", "write", shop / "0.png", "--release", "rel")["captions"]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from pipeline.catalog.batches import Batch
 from pipeline.catalog.decide import decide
+from pipeline.catalog.owner import check_owner, claim
 from pipeline.catalog.plan_file import read_plan_file, write_plan_file
 from pipeline.catalog.publish import publish_catalog, publish_feed
 from pipeline.catalog.workspace import workspace
@@ -80,11 +81,13 @@ def make_plan(
         on_listed: told how many more photos have been listed.
 
     Raises:
-        SettingError: the catalog does not exist or can't be read.
+        SettingError: the catalog does not exist or can't be read, or the warehouse belongs to another one.
         InputError: the feed does not fit.
         TransientError: a store did not answer, or a disk is full.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
+    catalog_uri = open_store(settings.catalog.uri, settings).uri
+    check_owner(warehouse.store, catalog_uri)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     with workspace(settings.sql) as con:
         decision = decide(con, settings, warehouse, release_id, prefix=prefix, limit=limit, on_listed=on_listed)
@@ -101,6 +104,7 @@ def make_plan(
         )
         if dry_run:
             return plan
+        claim(warehouse.store, catalog_uri)
         publish_feed(con, warehouse)
         publish_catalog(con, warehouse, prefix)
         write_plan_file(con, warehouse.store, _file(run_id), release_id, settings)

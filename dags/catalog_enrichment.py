@@ -71,7 +71,7 @@ def atelier(*arguments: object) -> dict[str, Any]:
 def catalog_enrichment() -> None:
     """Wire the nightly run."""
 
-    @task
+    @task(multiple_outputs=True)
     def plan() -> dict[str, Any]:
         params = get_current_context()["params"]
         limit = ["--limit", params["limit"]] if params["limit"] else []
@@ -81,31 +81,37 @@ def catalog_enrichment() -> None:
     def parts(planned: dict[str, Any]) -> list[int]:
         return list(range(planned["parts"]))
 
-    @task(execution_timeout=timedelta(days=7))  # a backfill of millions; photos have time limits of their own
+    @task(
+        multiple_outputs=True, execution_timeout=timedelta(days=7)
+    )  # a backfill of millions; photos have time limits of their own
     def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
 
-    @task(trigger_rule=TriggerRule.NONE_FAILED)  # with nothing pending there is no part to wait for
+    @task(
+        multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED
+    )  # with nothing pending there is no part to wait for
     def snapshot(planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("snapshot", "--run-id", planned["run_id"])
 
-    @task
+    @task(multiple_outputs=True)
     def check(pinned: dict[str, Any]) -> dict[str, Any]:
         return atelier("check", "--snapshot", pinned["snapshot"])
 
-    @task
+    @task(multiple_outputs=True)
     def build_index(planned: dict[str, Any], pinned: dict[str, Any]) -> dict[str, Any]:
         return atelier("index", "build", "--snapshot", pinned["snapshot"], "--run-id", planned["run_id"])
 
-    @task
+    @task(multiple_outputs=True)
     def judge_index(built: dict[str, Any]) -> dict[str, Any]:
         return atelier("index", "evaluate", built["version"])
 
-    @task
+    @task(multiple_outputs=True)
     def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
         return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
 
-    @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)  # a night that went wrong after planning needs it most
+    @task(
+        multiple_outputs=True, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    )  # a night that went wrong after planning needs it most
     def report(planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("report", "--run", planned["run_id"])
 

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 import torch
 
+CLOSE_PATIENCE_S = 5.0
+"""How long threads are waited for at the end; a fetch that is under way may take longer."""
+
 Job = Callable[[], bool]
 """Says whether its thread is to leave the crew, because another one has taken its place meanwhile."""
 
@@ -24,27 +27,36 @@ class Crew:
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._size = threads
+        self._threads: list[threading.Thread] = []
         for _ in range(threads):
             self.enlist()
 
     def enlist(self) -> None:
         """Start one more thread, in place of one that is not waited for any more."""
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue a job; the caller bounds how many there are."""
         self._jobs.put(job)
 
-    def close(self) -> None:
-        """Drop the jobs that nobody has begun and let the threads end after those they are at."""
+    def close(self, patience_s: float = CLOSE_PATIENCE_S) -> None:
+        """Drop the jobs that nobody has begun and wait a little for the threads to end after those they are at.
+
+        A thread that is still inside PyTorch when the interpreter ends aborts the process; hence the wait. One that
+        hangs is left to the end of the process.
+        """
         while not self._jobs.empty():
             try:
                 self._jobs.get_nowait()
             except queue.Empty:
                 break
-        for _ in range(self._size):
+        for _ in self._threads:
             self._jobs.put(None)
+        until = time.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         # One thread an operation: parallelism comes from the crew. The number belongs to the calling thread, the
@@ -53,6 +65,7 @@ class Crew:
         while (job := self._jobs.get()) is not None:
             if job():
                 return
+            del job  # it holds a decoded photo, which must not wait in memory for the next job
 
 
 class Stint:

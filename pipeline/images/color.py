@@ -5,8 +5,12 @@
 Two cases are told apart by the border of the picture. Where one color makes up most of the border (packshots, plain
 walls), foreground is what differs from it, filled from its outline inwards, so that a white shirt on white stays whole.
 Elsewhere (a floor, a street) a color counts as foreground as far as it is more frequent in the center than at the
-border. Nothing iterates: about one millisecond a picture. Skin is not treated apart: masking it changed no
+border. Nothing iterates: one to two milliseconds a picture. Skin is not treated apart: masking it changed no
 figure on photos of people wearing the garment, and it costs beige and brown garments.
+
+How far it goes: of 5,800 real product photos, whole (models, other garments and all), 61 % get the shop's own color
+among sixteen names and 68 % one that can mean the same; of 3,000 garments cut from a demo catalog 72 % and 77 %, from
+89 % (trousers, skirts) down to 32 % (sunglasses and watches). It cross-checks a learned head; it does not replace it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3
 CATALOG ?=
 DEMO := var/demo
 DEMO_PRODUCTS ?= 60
+# two processes of tests; each loads models, so more of them cost memory
+PYTEST_ARGS ?= -n 2
 
 ifneq ($(CATALOG),)
 run: export ATELIER_CATALOG__URI := $(CATALOG)

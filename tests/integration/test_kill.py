@@ -32,6 +32,8 @@ VOLATILE = {"run_id", "batch_id", "enriched_at", "fetch_ms", "decode_ms", "model
 
 NIGHT_S = 240.0
 
+Rows = dict[str, list[dict[str, Any]]]
+
 
 @pytest.fixture(scope="module")
 def context() -> Iterator[ForkServerContext]:
@@ -66,7 +68,7 @@ def sections(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(context: ForkServerContext, sections: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def undisturbed(context: ForkServerContext, sections: dict[str, Any]) -> Rows:
     """The rows of one run that nobody kills."""
     attempt = Attempt(context, sections, None, None)
     assert attempt.end() == 0
@@ -106,7 +108,7 @@ class Attempt:
         return self.end()
 
 
-def rows_that_count(sections: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def rows_that_count(sections: dict[str, Any]) -> Rows:
     """All rows that readers see: the ledger's, those of its batches, photos in quarantine; less volatile columns."""
     warehouse = open_warehouse(load_settings(**sections))
     images = warehouse.read("images")
@@ -136,7 +138,7 @@ def check_references(warehouse: Warehouse) -> None:
 
 
 def test_killed_at_every_write(
-    context: ForkServerContext, sections: dict[str, Any], undisturbed: dict[str, list[dict[str, Any]]], tmp_path: Path
+    context: ForkServerContext, sections: dict[str, Any], undisturbed: Rows, tmp_path: Path
 ) -> None:
     """Attempt n dies at its nth write, before it and after it in turn; now a new plan, now the old one taken up."""
     here = sections | {"warehouse": {"uri": str(tmp_path / "warehouse")}}
@@ -161,16 +163,20 @@ def test_killed_at_random_moments(
     seed: int,
     context: ForkServerContext,
     sections: dict[str, Any],
-    undisturbed: dict[str, list[dict[str, Any]]],
+    undisturbed: Rows,
     tmp_path: Path,
 ) -> None:
     here = sections | {"warehouse": {"uri": str(tmp_path / "warehouse")}}
     chance = random.Random(seed)
+    started = time.monotonic()
+    elsewhere = sections | {"warehouse": {"uri": str(tmp_path / "timed")}}
+    assert Attempt(context, elsewhere, None, None).end() == 0
+    whole = time.monotonic() - started
     plan_id = None
     killed = 0
     for number in range(5):
         attempt = Attempt(context, here, plan_id if number % 2 else None, None)
-        killed += attempt.kill_after(chance.uniform(0.5, 6.0)) == -signal.SIGKILL
+        killed += attempt.kill_after(whole * chance.uniform(0.1, 0.6)) == -signal.SIGKILL
         plan_id = attempt.plan_id
     assert killed, "no attempt was alive long enough to be killed"
     assert Attempt(context, here, None, None).end() == 0
@@ -179,7 +185,7 @@ def test_killed_at_random_moments(
 
 
 def test_a_killed_attempt_that_lives_on_beside_its_retry(
-    context: ForkServerContext, sections: dict[str, Any], undisturbed: dict[str, list[dict[str, Any]]], tmp_path: Path
+    context: ForkServerContext, sections: dict[str, Any], undisturbed: Rows, tmp_path: Path
 ) -> None:
     """Three at once, two of them on one plan: every photo is in the ledger once."""
     here = sections | {"warehouse": {"uri": str(tmp_path / "warehouse")}}

@@ -81,15 +81,13 @@ def catalog_enrichment() -> None:
     def parts(planned: dict[str, Any]) -> list[int]:
         return list(range(planned["parts"]))
 
-    @task(
-        multiple_outputs=True, execution_timeout=timedelta(days=7)
-    )  # a backfill of millions; photos have time limits of their own
+    # a backfill of millions; photos have time limits of their own
+    @task(multiple_outputs=True, execution_timeout=timedelta(days=7))
     def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
 
-    @task(
-        multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED
-    )  # with nothing pending there is no part to wait for
+    # with nothing pending there is no part to wait for
+    @task(multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED)
     def snapshot(planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("snapshot", "--run-id", planned["run_id"])
 
@@ -109,9 +107,8 @@ def catalog_enrichment() -> None:
     def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
         return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
 
-    @task(
-        multiple_outputs=True, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
-    )  # a night that went wrong after planning needs it most
+    # a night that went wrong after planning needs it most
+    @task(multiple_outputs=True, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     def report(planned: dict[str, Any]) -> dict[str, Any]:
         return atelier("report", "--run", planned["run_id"])
 

@@ -74,20 +74,23 @@ class Tally:
 
 
 class Ticket:
-    """One photo under way. Settled once: by its decoder, or by whoever stopped waiting for it."""
+    """One photo under way. Settled once: by its threads, or by whoever will not wait for them any more."""
 
     def __init__(self, image: PlannedImage, tally: Tally) -> None:
         self.image = image
         self.tally = tally
         self.stint: Stint | None = None
         self.abandoned = False
+        self._lock = threading.Lock()
         self._settled = threading.Event()
         self._outcome: Photo | Reject | BaseException | None = None
 
     def settle(self, outcome: Photo | Reject | BaseException) -> None:
-        """Set what became of the photo."""
-        self._outcome = outcome
-        self._settled.set()
+        """Set what became of the photo; the first word counts."""
+        with self._lock:
+            if not self._settled.is_set():
+                self._outcome = outcome
+                self._settled.set()
 
     def reject(self, reason: Reason, message: str) -> None:
         """Settle with a reject."""
@@ -96,6 +99,11 @@ class Ticket:
     def wait(self, seconds: float) -> bool:
         """Whether it is settled, after waiting up to `seconds`."""
         return self._settled.wait(seconds)
+
+    def overdue(self, limit_s: float) -> bool:
+        """Whether it is being decoded, and has taken more than `limit_s` of CPU time."""
+        stint = self.stint
+        return stint is not None and not self._settled.is_set() and stint.spent() > limit_s
 
     def outcome(self) -> Photo | Reject:
         """What became of the photo; raises what its threads ran into."""
@@ -189,26 +197,32 @@ class Ahead:
             yield outcome
 
     def _outcome(self, ticket: Ticket) -> Photo | Reject:
-        """Wait for a photo, but not for one whose decoding goes beyond the time limit.
+        """Wait for a photo, and meanwhile give up those, this one or others, that decode beyond the time limit.
+
+        Others too: they may hold all decode threads, while this one has not even begun.
+        """
+        limit = self.settings.decode.timeout_s
+        while not ticket.wait(_LOOK_EVERY_S):
+            for one in (ticket, *self._under_way):
+                if one.overdue(limit):
+                    self._abandon(one, limit)
+        return ticket.outcome()
+
+    def _abandon(self, ticket: Ticket, limit: float) -> None:
+        """Reject a photo whose decoding doesn't end.
 
         Pixel limits bound what an honest decoder needs; this catches the rest. The thread can't be stopped: it goes on
         by itself, another one takes its place, and when all threads have been lost that way the job gives up.
         """
-        limit = self.settings.decode.timeout_s
-        while not ticket.wait(_LOOK_EVERY_S):
-            stint = ticket.stint
-            if stint is None or stint.spent() <= limit or ticket.wait(0):
-                continue
-            self._abandoned = [one for one in self._abandoned if not one.wait(0)] + [ticket]
-            if len(self._abandoned) > self._decode_threads:
-                raise TransientError(
-                    f"{len(self._abandoned)} photos at once decode for more than decode.timeout_s = {limit:g} s, the "
-                    f"last one {ticket.image.image_key}: the machine is overloaded, or the limit too short"
-                )
-            ticket.abandoned = True
-            self._decoders.enlist()
-            return Reject(ticket.image, Reason.DECODE_TIMEOUT, f"not decoded after {limit:g} s of CPU time")
-        return ticket.outcome()
+        ticket.abandoned = True
+        ticket.reject(Reason.DECODE_TIMEOUT, f"not decoded after {limit:g} s of CPU time")
+        self._abandoned = [one for one in self._abandoned if one.stint] + [ticket]
+        if len(self._abandoned) > self._decode_threads:
+            raise TransientError(
+                f"{len(self._abandoned)} photos at once decode for more than decode.timeout_s = {limit:g} s, the "
+                f"last one {ticket.image.image_key}: the machine is overloaded, or the limit too short"
+            )
+        self._decoders.enlist()
 
     def _fetch(self, ticket: Ticket) -> bool:
         """Job of a fetch thread."""
@@ -263,4 +277,5 @@ class Ahead:
             ticket.reject(error.reason, error.message)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the photo is waited for
             ticket.settle(error)
+        ticket.stint = None
         return ticket.abandoned

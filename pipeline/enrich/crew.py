@@ -82,8 +82,11 @@ class Stint:
         self._began = self._now()
 
     def spent(self) -> float:
-        """Seconds since the start; the thread has to be alive."""
-        return self._now() - self._began
+        """Seconds since the start; 0 once the thread is gone, which has no clock any more."""
+        try:
+            return self._now() - self._began
+        except OSError:
+            return 0.0
 
     def _now(self) -> float:
         return time.monotonic() if self._clock is None else time.clock_gettime(self._clock)

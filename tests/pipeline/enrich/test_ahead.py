@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 import time
@@ -221,35 +222,38 @@ def test_an_unexpected_error_in_a_thread_comes_out(settings: Settings, catalog: 
         list(all_of(Faulty(open_store(settings.catalog.uri, settings), before), settings, batches(catalog, 30)))
 
 
-def _spin_for(seconds: float) -> None:
-    """Use CPU time, as a decoder does that hangs."""
-    until = time.thread_time() + seconds
-    while time.thread_time() < until:
-        sum(range(1000))
+def _spin(stop: threading.Event, most_s: float) -> None:
+    """Use CPU time outside of Python, as a decoder does that hangs."""
+    until = time.thread_time() + most_s
+    while time.thread_time() < until and not stop.is_set():
+        hashlib.sha256(bytes(2**21)).digest()
 
 
-def slow_decoder(monkeypatch: pytest.MonkeyPatch, slow: set[str], seconds: float) -> None:
-    real = ahead_module.prepare
+def slow_decoder(monkeypatch: pytest.MonkeyPatch, slow: set[str], most_s: float) -> threading.Event:
+    """Have `slow` photos decode until the event is set, or for `most_s` of CPU time."""
+    real, stop = ahead_module.prepare, threading.Event()
 
     def prepare(image: PlannedImage, *rest: object) -> Photo:
         if image.image_key in slow:
-            _spin_for(seconds)
+            _spin(stop, most_s)
         return real(image, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ahead_module, "prepare", prepare)
+    return stop
 
 
 def test_a_photo_that_decodes_too_long_is_left_behind(
     settings: Settings, catalog: list[PlannedImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow_decoder(monkeypatch, {"02.jpg", "03.jpg"}, 1.5)
-    (photos,) = all_of(open_store(settings.catalog.uri, settings), settings, batches(catalog, 30))
+    stop = slow_decoder(monkeypatch, {"02.jpg", "03.jpg"}, 20.0)
+    found = all_of(open_store(settings.catalog.uri, settings), settings, batches(catalog, 30))
+    photos = next(found)
+    stop.set()
     assert not isinstance(photos, str)
-    late = [
-        photo.image.image_key for photo in photos if isinstance(photo, Reject) and photo.reason == Reason.DECODE_TIMEOUT
-    ]
-    assert late == ["02.jpg", "03.jpg"]
+    reasons = {photo.image.image_key: photo.reason for photo in photos if isinstance(photo, Reject)}
+    assert [key for key, reason in reasons.items() if reason == Reason.DECODE_TIMEOUT] == ["02.jpg", "03.jpg"]
     assert len(photos) == 30
+    assert next(found, None) is None
 
 
 def test_a_thread_that_waits_spends_no_decode_time(
@@ -272,7 +276,7 @@ def test_decoders_that_all_hang_stop_the_job(
     settings: Settings, catalog: list[PlannedImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = [one for one in catalog if int(one.image_key[:2]) % 10][:6]
-    slow_decoder(monkeypatch, {one.image_key for one in small}, 3.0)
+    slow_decoder(monkeypatch, {one.image_key for one in small}, 1.5)
     quick = settings.model_copy(update={"decode": settings.decode.model_copy(update={"timeout_s": 0.05})})
     with pytest.raises(TransientError, match=r"decode\.timeout_s"):
         list(all_of(open_store(settings.catalog.uri, settings), quick, batches(small, 6)))

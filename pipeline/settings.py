@@ -161,6 +161,46 @@ class SqlSettings(Section):
     )
 
 
+class ChecksSettings(Section):
+    """Limits of the data checks in sql/checks, where they are the row of the table `limits`."""
+
+    block: tuple[str, ...] = Field((), description="names of checks that block although their file says warning")
+    fresh_hours: float = Field(
+        36.0, gt=0, description="warn where the catalog was listed longer ago, or a photo has been waiting longer"
+    )
+    catalog_shrink: float = Field(
+        0.5, ge=0, le=1, description="block where the catalog lost a larger share of its trailing mean of photos"
+    )
+    volume_factor: float = Field(
+        5.0, gt=1, description="warn where a run enriched so many times more or fewer photos than the trailing mean"
+    )
+    trailing_runs: int = Field(14, ge=1, description="runs that make a trailing mean, at the most")
+
+
+class DriftSettings(Section):
+    """When a run's photos count as other than those of the runs before it (`atelier drift`)."""
+
+    window_runs: int = Field(14, ge=1, description="runs before this one that it is compared with, at the most")
+    min_photos: int = Field(100, ge=1, description="with fewer photos on either side nothing is judged")
+    sample: int = Field(20_000, ge=1, description="vectors of a run that its sketch is made of, about, at the most")
+    labels: float = Field(
+        0.05, gt=0, le=1, description="alarm level of a head's labels: Jensen-Shannon divergence, 0 to 1 bit"
+    )
+    scores: float = Field(
+        0.05, gt=0, le=1, description="alarm level of a head's scores: Jensen-Shannon divergence, 0 to 1 bit"
+    )
+    vectors: float = Field(
+        0.05, gt=0, description="alarm level of the embeddings: squared MMD as a share of the reference's spread"
+    )
+
+
+class PublishSettings(Section):
+    """Plain Parquet copies of `enriched` and `products` (`atelier tables publish`)."""
+
+    keep_versions: int = Field(3, ge=1, description="versions that gc keeps besides the live one and the one before")
+    file_mib: int = Field(128, ge=1, description="a Parquet file is closed when it has grown to this size")
+
+
 class AirflowSettings(Section):
     """How DAG tasks start the product's commands."""
 
@@ -185,6 +225,9 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()
     index: IndexSettings = IndexSettings()
     sql: SqlSettings = SqlSettings()
+    checks: ChecksSettings = ChecksSettings()
+    drift: DriftSettings = DriftSettings()
+    publish: PublishSettings = PublishSettings()
     airflow: AirflowSettings = AirflowSettings()
 
     @classmethod

@@ -11,10 +11,14 @@ import duckdb
 from pipeline.cli.output import console
 from pipeline.errors import InputError
 from pipeline.tables import answers
+from pipeline.tables.query import notes_on
+from pipeline.tables.sql_files import read_sql
 
 HELP = """Statements end with `;`. Also:
   .tables        tables and views
   .columns NAME  columns of one of them
+  .notes         tables that are not there yet or of an older schema
+  .examples      questions to start from; .example NAME asks one
   .help          this
   .quit          leave (or Ctrl-D)
 What each column means: docs/data-dictionary.md. Example:
@@ -70,13 +74,27 @@ def _entries(read: Callable[[str], str]) -> Iterator[str]:
 
 def _answer(con: duckdb.DuckDBPyConnection, entry: str) -> None:
     if not entry.startswith("."):
-        answers.show(con, entry)
+        _ask(con, entry)
         return
     word, _, name = entry.partition(" ")
     if word == ".tables":
         answers.show(con, "SELECT view_name AS name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
+    elif word == ".notes":
+        answers.show(con, "SELECT note FROM table_notes ORDER BY note")
+    elif word == ".examples":
+        for example in read_sql("examples"):
+            console.print(f"{example.name}: {example.purpose}", markup=False, highlight=False)
+    elif word == ".example" and name.strip() in (known := {e.name: e for e in read_sql("examples")}):
+        console.print(known[name.strip()].text, markup=False, highlight=False)
+        _ask(con, known[name.strip()].statement)
     elif word == ".columns" and name.strip():
         quoted = name.strip().replace('"', '""')
         answers.show(con, f'SELECT column_name, column_type FROM (DESCRIBE "{quoted}")')
     else:
         console.print(HELP, markup=False, highlight=False)
+
+
+def _ask(con: duckdb.DuckDBPyConnection, query: str) -> None:
+    for note in notes_on(con, query):
+        console.print(note, style="yellow", markup=False, highlight=False)
+    answers.show(con, query)

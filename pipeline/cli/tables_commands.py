@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sys
 import tempfile
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from pipeline.cli import publish_commands
 from pipeline.cli.output import console, emit, log
-from pipeline.errors import GateError, InputError
+from pipeline.errors import InputError
 from pipeline.settings import settings
 
 if TYPE_CHECKING:
+    import duckdb
+
     from pipeline.tables import CheckResult, Snapshot, Warehouse
 
 SnapshotOption = Annotated[
     int | None, typer.Option(min=1, help="the state of the tables to read; default: the latest snapshot")
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", metavar="RUN_ID", help="the state of the tables when that run ended")
 ]
 
 
@@ -36,17 +42,22 @@ class Format(StrEnum):
 
 def attach(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command("tables")(tables)
+    group = typer.Typer(invoke_without_command=True, help=inspect.getdoc(tables))
+    group.callback()(tables)
+    publish_commands.attach(group)
+    app.add_typer(group, name="tables")
     app.command("snapshot")(snapshot)
     app.command("check")(check)
     app.command("sql")(sql)
 
 
-def tables() -> None:
-    """List the tables of the warehouse: version, rows, files, size; and the snapshots.
+def tables(context: typer.Context) -> None:
+    """List the tables of the warehouse: version, rows, files, size; and the snapshots. Subcommands: their copies.
 
     Example: `atelier tables`
     """
+    if context.invoked_subcommand:
+        return
     from pipeline.tables import open_warehouse
 
     warehouse = open_warehouse(settings())
@@ -97,36 +108,23 @@ def snapshot(
     )
 
 
-def check(snapshot: SnapshotOption = None) -> None:
+def check(snapshot: SnapshotOption = None, run: RunOption = None) -> None:
     """Run the data checks of sql/checks; exit code 4 where a blocking one finds rows, so that nothing is published.
 
-    Each check is one SELECT of offending rows; none means that it passes. To add one, add a file.
+    Each check is one SELECT of offending rows; none means that it passes. To add one, add a file. Limits are the
+    settings `checks.*`. Results go to the table `check_results`.
 
     Example: `atelier check --snapshot 12`
     """
-    from pipeline.tables import connect, open_warehouse, run_checks, runs
+    from pipeline.tables import open_warehouse
+    from pipeline.tables.judging import judge, refuse_blocked, summary
 
     warehouse = open_warehouse(settings())
-    pinned = _pinned(warehouse, snapshot)
-    started = time.monotonic()
-    with connect(warehouse, pinned) as con:
-        results = run_checks(con)
+    pinned = _pinned(warehouse, snapshot, run)
+    results = judge(warehouse, pinned)
     _show_results(results)
-    result = {
-        "snapshot": pinned.number if pinned else None,
-        "checks": len(results),
-        "passed": sum(r.passed for r in results),
-        "blocking": {r.name: r.rows for r in results if r.blocks},
-        "warnings": {r.name: r.rows for r in results if not r.passed and not r.blocks},
-    }
-    if pinned:
-        details = result | {"results": [{**r.__dict__, "examples": list(r.examples)} for r in results]}
-        seconds = time.monotonic() - started
-        runs.record(warehouse, "check", pinned.run_id, details, release_id=pinned.release_id, seconds=seconds)
-    emit(result)
-    blocking = [f"{r.name} ({r.rows} rows)" for r in results if r.blocks]
-    if blocking:
-        raise GateError(f"blocking data checks found rows: {', '.join(blocking)}; what they look for is in sql/checks")
+    emit(summary(pinned, results))
+    refuse_blocked({result.name: result.rows for result in results if result.blocks})
 
 
 def sql(
@@ -135,7 +133,11 @@ def sql(
     ] = None,
     kind: Annotated[Format, typer.Option("--format", help="of the answer to -c")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="write the answer there")] = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="NAME", help="ask a question of sql/examples; `list` names them")
+    ] = None,
     snapshot: SnapshotOption = None,
+    run: RunOption = None,
     newest: Annotated[
         bool, typer.Option("--newest", help="read the newest version of every table, not a snapshot")
     ] = False,
@@ -147,36 +149,72 @@ def sql(
     `atelier sql -c "SELECT type, count(*) AS photos FROM enriched GROUP BY type ORDER BY photos DESC"`
 
     `atelier sql -c "FROM products" --format parquet -o products.parquet`
-    """
-    from pipeline.tables import answers, connect, open_warehouse
 
-    if newest and snapshot is not None:
-        raise InputError("--newest and --snapshot can't go together")
-    if command is None and (output or kind is not Format.TABLE):
+    `atelier sql --example colors_by_type_and_month`
+
+    `atelier sql --run 20261123T020000Z-1f3a9c -c "FROM coverage"`
+    """
+    from pipeline.tables import connect, open_warehouse
+
+    if newest and (snapshot is not None or run is not None):
+        raise InputError("--newest and --snapshot or --run can't go together")
+    query = _question(command, example)
+    if query is None and (output or kind is not Format.TABLE):
         raise InputError("--format and -o need a query: -c QUERY")
     if output and kind is Format.TABLE:
         raise InputError("-o needs --format csv, json or parquet")
     warehouse = open_warehouse(settings())
-    pinned = None if newest else _pinned(warehouse, snapshot)
+    pinned = None if newest else _pinned(warehouse, snapshot, run)
     with connect(warehouse, pinned) as con:
-        con.execute("SET python_enable_replacements = false")  # names mean tables, never variables of this program
-        if command is None:
-            from pipeline.cli.sql_shell import run_shell
+        if query is not None:
+            _answer(con, query, kind, output)
+            return
+        from pipeline.cli.sql_shell import run_shell
 
-            run_shell(con, f"Snapshot {pinned.number}" if pinned else "Newest tables")
-        elif kind is Format.TABLE:
-            answers.show(con, command, shutil.get_terminal_size((160, 40)).columns)
-        elif output:
-            emit({"file": str(output), "rows": answers.to_file(con, command, kind, output)})
-        else:
-            with tempfile.TemporaryDirectory(prefix="atelier-sql-") as folder:
-                answers.to_file(con, command, kind, Path(folder) / "answer")
-                with (Path(folder) / "answer").open("rb") as answer:
-                    shutil.copyfileobj(answer, sys.stdout.buffer)
+        run_shell(con, f"Snapshot {pinned.number} of run {pinned.run_id}" if pinned else "Newest tables")
 
 
-def _pinned(warehouse: Warehouse, number: int | None) -> Snapshot | None:
-    """The snapshot of that number, or the latest; None where none was ever taken."""
+def _question(command: str | None, example: str | None) -> str | None:
+    """The query asked for; None: a prompt."""
+    if command is not None and example is not None:
+        raise InputError("-c and --example can't go together")
+    if example is None:
+        return command
+    from pipeline.tables.sql_files import read_sql
+
+    examples = {found.name: found for found in read_sql("examples")}
+    if example == "list":
+        rows = ", ".join("('{}', '{}')".format(e.name, e.purpose.replace("'", "''")) for e in examples.values())
+        return f"SELECT * FROM (VALUES {rows}) AS examples(name, question)"
+    if example not in examples:
+        raise InputError(f"there is no example {example[:100]!r} in sql/examples; there are {', '.join(examples)}")
+    return examples[example].statement
+
+
+def _answer(con: duckdb.DuckDBPyConnection, query: str, kind: Format, output: Path | None) -> None:
+    """Answer one query on stdout or into a file; what to know about its tables goes to stderr."""
+    from pipeline.tables import answers
+    from pipeline.tables.query import notes_on
+
+    for note in notes_on(con, query):
+        log.warning("%s", note)
+    if kind is Format.TABLE:
+        answers.show(con, query, shutil.get_terminal_size((160, 40)).columns)
+    elif output:
+        emit({"file": str(output), "rows": answers.to_file(con, query, kind, output)})
+    else:
+        with tempfile.TemporaryDirectory(prefix="atelier-sql-") as folder:
+            answers.to_file(con, query, kind, Path(folder) / "answer")
+            with (Path(folder) / "answer").open("rb") as answer:
+                shutil.copyfileobj(answer, sys.stdout.buffer)
+
+
+def _pinned(warehouse: Warehouse, number: int | None, run: str | None) -> Snapshot | None:
+    """The snapshot of that number or run, or the latest; None where none was ever taken."""
+    if run is not None:
+        if number is not None:
+            raise InputError("--snapshot and --run can't go together")
+        return warehouse.snapshots.of_run(run)
     return warehouse.latest_snapshot() if number is None else warehouse.load_snapshot(number)
 
 

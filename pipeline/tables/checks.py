@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,19 +42,28 @@ class CheckResult:
         return not self.passed and self.severity == "blocking"
 
 
-def run_checks(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+def run_checks(con: duckdb.DuckDBPyConnection, block: Collection[str] = ()) -> list[CheckResult]:
     """Run every check on a connection of `connect`, one after the other; blocking ones first, then by name.
+
+    Args:
+        con: tables, views and limits.
+        block: names of checks that block whatever their file says (the setting checks.block).
 
     Raises:
         InputError: a check can't be run on these tables; the message names its file.
+        SettingError: `block` names a check that there is not.
     """
-    files = [(SEVERITIES.index(severity_of(file)), file.name, file) for file in read_sql("checks")]
-    return [run_check(con, file) for _, _, file in sorted(files, key=lambda found: found[:2])]
+    checks = {file.name: file for file in read_sql("checks")}
+    if unknown := sorted(set(block) - set(checks)):
+        raise SettingError(f"checks.block names {', '.join(unknown)}; the checks are {', '.join(checks)}")
+    severities = {name: "blocking" if name in block else severity_of(file) for name, file in checks.items()}
+    order = sorted(checks, key=lambda name: (SEVERITIES.index(severities[name]), name))
+    return [run_check(con, checks[name], severities[name]) for name in order]
 
 
-def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile) -> CheckResult:
-    """Run one check; see `run_checks`."""
-    started, severity = time.monotonic(), severity_of(check)
+def run_check(con: duckdb.DuckDBPyConnection, check: SqlFile, severity: str | None = None) -> CheckResult:
+    """Run one check, of the severity given or else of its file's; see `run_checks`."""
+    started, severity = time.monotonic(), severity or severity_of(check)
     counted = f"SELECT *, count(*) OVER () AS _rows FROM (\n{check.statement}\n) LIMIT {EXAMPLES}"
     with asked(f"sql/checks/{check.path.name}"):
         cursor = con.execute(counted)

@@ -301,6 +301,89 @@ INDEXES = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {
-    table.name: table for table in (CATALOG, FEED, IMAGES, GARMENTS, EMBEDDINGS, VARIANTS, QUARANTINE, RUNS, INDEXES)
-}
+CHECK_RESULTS = Table(
+    "check_results",
+    "One row a data check of a run: what `atelier check` found, the newest time it was asked.",
+    ("batch_id", "name"),
+    (
+        Column("batch_id", pa.string(), "hash of run and job: checking a run again replaces its rows"),
+        Column("run_id", pa.string(), "run whose snapshot was checked"),
+        Column("snapshot", pa.int64(), "number of the snapshot that was checked"),
+        Column("name", pa.string(), "the check: a file of sql/checks"),
+        Column("severity", pa.string(), "blocking or warning"),
+        Column("passed", pa.bool_(), "whether it found no offending row"),
+        Column("rows", pa.int64(), "offending rows", "rows"),
+        Column("examples", pa.string(), "JSON: up to five of them"),
+        Column("seconds", pa.float64(), "wall time", "seconds"),
+        Column("checked_at", TIMESTAMP, "when"),
+    ),
+)
+
+_DRIFT = (
+    Column("batch_id", pa.string(), "hash of run and job: measuring a run again replaces its rows"),
+    _RUN,
+    Column("release_id", pa.string(), "release that read the photos; runs of other releases are not compared"),
+    Column("subject", pa.string(), "a head, or `embedding`"),
+    Column("measure", pa.string(), "labels, scores or vectors"),
+    Column("photos", pa.int64(), "photos of the run that were measured", "photos"),
+    Column("products", pa.int64(), "products they show; a photo of none counts as one", "products"),
+)
+COUNTS = pa.list_(pa.struct([pa.field("bin", pa.string()), pa.field("photos", pa.int64())]))
+MOVED = pa.list_(
+    pa.struct([pa.field("bin", pa.string()), pa.field("share", pa.float64()), pa.field("usual_share", pa.float64())])
+)
+
+DRIFT_STATS = Table(
+    "drift_stats",
+    "What a run's photos looked like, as counts and moments that add up: drift compares these, never photos again.",
+    ("batch_id", "subject", "measure"),
+    (
+        *_DRIFT,
+        Column("method", pa.string(), "how the numbers were made; only equal ones are compared"),
+        Column(
+            "counts",
+            COUNTS,
+            "answers by label (null: abstained) or by score, in twentieths from 00; null for vectors",
+            nullable=True,
+        ),
+        Column("moments", pa.binary(), "mean random Fourier feature, little-endian float32; vectors only", "", True),
+        Column(
+            "spread_squared",
+            pa.float64(),
+            "sum of the squared elements of the features' covariance; vectors only",
+            "",
+            True,
+        ),
+        Column("enriched_at", TIMESTAMP, "when the first of the photos was enriched: what came before is reference"),
+    ),
+)
+
+DRIFT_RESULTS = Table(
+    "drift_results",
+    "How far each run's photos are from those of the runs before it: one row a run, subject and measure.",
+    ("batch_id", "subject", "measure"),
+    (
+        *_DRIFT,
+        Column("reference_runs", pa.int32(), "runs before it that it was compared with", "runs"),
+        Column("reference_photos", pa.int64(), "their photos", "photos"),
+        Column(
+            "distance",
+            pa.float64(),
+            "labels, scores: Jensen-Shannon divergence; vectors: squared MMD as a share of the reference's spread; "
+            "null where there are too few photos (drift.min_photos) or no earlier run",
+            "bits; share",
+            True,
+        ),
+        Column("chance", pa.float64(), "distance that about one run in a hundred shows by chance", "as distance", True),
+        Column("level", pa.float64(), "alarm level in the settings", "as distance"),
+        Column("alarm", pa.bool_(), "whether distance is above level and above chance"),
+        Column("moved", MOVED, "up to five bins whose share moved most; null for vectors", nullable=True),
+        Column("measured_at", TIMESTAMP, "when"),
+    ),
+)
+
+_ALL = (
+    *(CATALOG, FEED, IMAGES, GARMENTS, EMBEDDINGS, VARIANTS, QUARANTINE, RUNS, INDEXES),
+    *(CHECK_RESULTS, DRIFT_STATS, DRIFT_RESULTS),
+)
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}

@@ -83,6 +83,22 @@ class Snapshots:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"snapshot {number} ({self._store.uri}/{_key(number)}) is damaged: {error}") from None
 
+    def of_run(self, run_id: str) -> Snapshot:
+        """The newest snapshot that `run_id` took; reads them from the newest back.
+
+        Raises:
+            InputError: that run took none; the message names the latest runs that did.
+        """
+        others: list[str] = []
+        for number in sorted(self.numbers(), reverse=True):
+            snapshot = self.load(number)
+            if snapshot.run_id == run_id:
+                return snapshot
+            if snapshot.run_id not in others:
+                others.append(snapshot.run_id)
+        known = f"the latest with one are {', '.join(others[:5])}" if others else "no run has taken one yet"
+        raise InputError(f"there is no snapshot of a run {run_id[:200]!r}; {known}")
+
     def numbers(self) -> Iterator[int]:
         """The numbers there are, ascending."""
         for found in self._store.list(PREFIX):

@@ -12,12 +12,22 @@ WITH found AS (
     UNION ALL
     SELECT 'quarantine.reason', reason, any_value(image_key), count(*)
     FROM quarantine GROUP BY reason
+    UNION ALL
+    SELECT 'check_results.severity', severity, NULL, count(*)
+    FROM check_results GROUP BY severity
+    UNION ALL
+    SELECT 'drift_results.measure', measure, NULL, count(*)
+    FROM drift_results GROUP BY measure
 ), allowed AS (
     SELECT
         unnest(['garments.group', 'images.main_group']) AS column_name,
         ['upper-body', 'lower-body', 'full-body', 'footwear', 'bag', 'headwear', 'accessory'] AS codes
     UNION ALL
     SELECT 'embeddings.kind', ['image', 'garment', 'variant']
+    UNION ALL
+    SELECT 'check_results.severity', ['blocking', 'warning']
+    UNION ALL
+    SELECT 'drift_results.measure', ['labels', 'scores', 'vectors']
     UNION ALL
     SELECT
         'quarantine.reason',

@@ -49,5 +49,14 @@ WITH release AS (
     UNION ALL
     SELECT 'indexes', {'batch_id': batch_id}::JSON, count(*)
     FROM indexes GROUP BY batch_id HAVING count(*) > 1
+    UNION ALL
+    SELECT 'check_results', {'batch_id': batch_id, 'name': name}::JSON, count(*)
+    FROM check_results GROUP BY batch_id, name HAVING count(*) > 1
+    UNION ALL
+    SELECT 'drift_stats', {'batch_id': batch_id, 'subject': subject, 'measure': measure}::JSON, count(*)
+    FROM drift_stats GROUP BY batch_id, subject, measure HAVING count(*) > 1
+    UNION ALL
+    SELECT 'drift_results', {'batch_id': batch_id, 'subject': subject, 'measure': measure}::JSON, count(*)
+    FROM drift_results GROUP BY batch_id, subject, measure HAVING count(*) > 1
 )
 SELECT * FROM repeated

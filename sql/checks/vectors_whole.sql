@@ -17,4 +17,4 @@ UNION ALL
 SELECT 'bytes', image_key, etag, kind, garment_index, feature_id, dim, norm, octet_length(vector)
 FROM embeddings
 SEMI JOIN own USING (batch_id)
-WHERE octet_length(vector) <> 2 * dim
+WHERE octet_length(vector) IS DISTINCT FROM 2 * dim

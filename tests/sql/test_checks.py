@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
-from builders import RELEASE, RUN, Photo, commit, list_catalog, new_warehouse, rows_of
+from builders import RELEASE, RUN, START, Photo, commit, list_catalog, new_warehouse, rows_of
 
 from pipeline.errors import InputError, Reason, SettingError
 from pipeline.tables import Warehouse, connect, run_checks
@@ -37,7 +38,17 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     made.overwrite("feed", rows_of("feed", [{"product_id": "p1"}, {"product_id": "p2"}]))
     bad = {"image_key": "bad.jpg", "etag": "e1", "batch_id": "b1", "release_id": RELEASE, "reason": "corrupt"}
     made.replace_batch("quarantine", "b1", rows_of("quarantine", [bad | {"permanent": True}]))
-    made.replace_batch("runs", "r", rows_of("runs", [{"batch_id": "r", "run_id": RUN, "job": "enrich"}]))
+    history = [{"batch_id": "r", "run_id": RUN, "job": "enrich", "images": 100, "started_at": START}]
+    for night in range(1, 5):
+        of_run = {"run_id": f"r{night}", "started_at": START - timedelta(days=night)}
+        history += [of_run | {"batch_id": f"e{night}", "job": "enrich", "images": 100 if night < 4 else 0}]
+        history += [of_run | {"batch_id": f"p{night}", "job": "plan", "details": '{"listed": 4, "prefix": ""}'}]
+    for row in history:
+        made.replace_batch("runs", row["batch_id"], rows_of("runs", [row]))
+    made.replace_batch("check_results", "c", rows_of("check_results", [{"batch_id": "c", "severity": "warning"}]))
+    drift = {"batch_id": "d", "run_id": RUN, "measure": "labels", "level": 0.05, "alarm": False}
+    made.replace_batch("drift_stats", "d", rows_of("drift_stats", [{"batch_id": "d", "run_id": RUN}]))
+    made.replace_batch("drift_results", "d", rows_of("drift_results", [drift]))
     made.replace_batch("indexes", "v", rows_of("indexes", [{"batch_id": "v", "recall_at_10": 0.5}]))
     return made
 
@@ -45,6 +56,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture(scope="module")
 def opened(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
     with connect(warehouse, warehouse.snapshot(RELEASE, RUN)) as connection:
+        connection.execute("UPDATE limits SET asked_at = ?", [START + timedelta(hours=1)])
+        connection.execute("INSERT INTO accepted_labels VALUES ('type', 'Dress'), ('fit', 'slim')")
         yield connection
 
 
@@ -71,6 +84,30 @@ def repeat_a_row(table: str) -> str:
 
 
 SPOILED = {
+    "catalog_whole": [
+        ("catalog", "DELETE FROM rows WHERE image_key > 'a.jpg'"),
+        ("runs", "UPDATE rows SET details = '{\"listed\": 9}' WHERE job = 'plan'"),
+    ],
+    "drift_limits": [("drift_results", "UPDATE rows SET alarm = true, distance = 0.4")],
+    "fresh": [
+        ("runs", "UPDATE rows SET started_at = '2026-11-21 02:00:00+00' WHERE job = 'plan'"),
+        ("catalog", "UPDATE rows SET etag = 'e2', modified_at = '2026-11-21 02:00:00+00' WHERE image_key = 'a.jpg'"),
+    ],
+    "labels_accepted": [
+        ("images", "UPDATE rows SET type = 'dress' WHERE image_key = 'a.jpg'"),
+        ("images", "UPDATE rows SET attributes = [{'head': 'fit', 'label': 'loose', 'score': 0.5}]"),
+        ("garments", "UPDATE rows SET color = 'Red'"),
+    ],
+    "not_null": [
+        (table.name, f'UPDATE rows SET "{column.name}" = NULL')
+        for table in TABLES.values()
+        for column in table.columns
+        if not column.nullable and column.name not in ("vector", "batch_id")
+    ],
+    "volume": [
+        ("runs", f"UPDATE rows SET images = 501 WHERE run_id = '{RUN}'"),
+        ("runs", f"UPDATE rows SET images = 19 WHERE run_id = '{RUN}'"),
+    ],
     "boxes_inside": [
         ("garments", "UPDATE rows SET x1 = -1"),
         ("garments", "UPDATE rows SET y2 = 120.5"),
@@ -94,6 +131,8 @@ SPOILED = {
         ("images", "UPDATE rows SET main_group = 'hat'"),
         ("embeddings", "UPDATE rows SET kind = 'picture'"),
         ("quarantine", "UPDATE rows SET reason = 'ugly'"),
+        ("check_results", "UPDATE rows SET severity = 'fatal'"),
+        ("drift_results", "UPDATE rows SET measure = 'mood'"),
     ],
     "one_feature_id": [
         ("images", "UPDATE rows SET feature_id = 'f2' WHERE image_key = 'a.jpg'"),
@@ -137,6 +176,7 @@ SPOILED = {
     ],
     "vectors_whole": [
         ("embeddings", "UPDATE rows SET vector = 'abc'::BLOB WHERE image_key = 'a.jpg'"),
+        ("embeddings", "UPDATE rows SET vector = NULL WHERE image_key = 'a.jpg'"),
         ("embeddings", "UPDATE rows SET dim = 4 WHERE image_key = 'a.jpg'"),
         ("embeddings", "UPDATE rows SET dim = 4, vector = 'abcdefgh'::BLOB WHERE image_key = 'a.jpg'"),
         ("embeddings", "UPDATE rows SET norm = 0"),
@@ -199,6 +239,43 @@ def test_the_vectors_of_other_runs_are_not_read(con: duckdb.DuckDBPyConnection) 
     assert run_check(con, CHECKS["vectors_whole"]).passed
     con.execute("UPDATE this_snapshot SET run_id = NULL")
     assert not run_check(con, CHECKS["vectors_whole"]).passed
+
+
+NOTHING = {
+    "volume": [
+        ("runs", f"UPDATE rows SET images = 499 WHERE run_id = '{RUN}'"),
+        ("runs", "DELETE FROM rows"),
+        ("runs", "DELETE FROM rows WHERE run_id = 'r1'"),
+        ("runs", f"UPDATE rows SET images = 0 WHERE run_id = '{RUN}'"),
+    ],
+    "catalog_whole": [
+        ("catalog", "DELETE FROM rows WHERE image_key > 'b.jpg'"),
+        ("runs", 'UPDATE rows SET details = \'{"listed": 9, "prefix": "new/"}\' WHERE job = \'plan\''),
+    ],
+    "fresh": [("catalog", "UPDATE rows SET modified_at = '2026-11-21 02:00:00+00'")],
+    "drift_limits": [("drift_results", "UPDATE rows SET alarm = true, run_id = 'r1'")],
+    "labels_accepted": [("images", "UPDATE rows SET type = 'dress' WHERE release_id = 'another'")],
+}
+
+
+@pytest.mark.parametrize(("name", "table", "change"), [(n, t, c) for n, cases in NOTHING.items() for t, c in cases])
+def test_what_is_within_the_limits_passes(name: str, table: str, change: str, con: duckdb.DuckDBPyConnection) -> None:
+    spoil(con, table, change)
+    assert run_check(con, CHECKS[name]).passed
+
+
+def test_labels_pass_where_the_release_is_not_at_hand(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("DELETE FROM accepted_labels")
+    spoil(con, "images", "UPDATE rows SET type = 'anything'")
+    assert run_check(con, CHECKS["labels_accepted"]).passed
+
+
+def test_a_setting_makes_a_warning_block(con: duckdb.DuckDBPyConnection) -> None:
+    spoil(con, "drift_results", "UPDATE rows SET alarm = true")
+    assert not any(result.blocks for result in run_checks(con))
+    assert [result.name for result in run_checks(con, ["drift_limits"]) if result.blocks] == ["drift_limits"]
+    with pytest.raises(SettingError, match=r"checks\.block names mood; the checks are boxes_inside, "):
+        run_checks(con, ["mood"])
 
 
 def test_five_examples_and_the_full_count(con: duckdb.DuckDBPyConnection) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import typer
@@ -16,8 +19,10 @@ from builders import RELEASE, RUN, Photo, commit, list_catalog, new_warehouse, r
 from pipeline import settings as settings_module
 from pipeline.cli import tables_commands
 from pipeline.errors import GateError, InputError, SettingError
-from pipeline.tables import Warehouse
+from pipeline.tables import Warehouse, connect
 from pipeline.tables.dictionary import dictionary
+from pipeline.tables.schema import TABLES, Column
+from pipeline.tables.sql_files import read_sql
 
 ROOT = Path(__file__).parents[3]
 
@@ -89,6 +94,9 @@ def test_check_passes_and_is_recorded(warehouse: Warehouse, atelier) -> None:
     runs = [row for row in warehouse.read("runs").to_pylist() if row["job"] == "check"]
     assert [(row["run_id"], row["release_id"]) for row in runs] == [(RUN, RELEASE)]
     assert len(json.loads(runs[0]["details"])["results"]) == found["checks"]
+    stored = warehouse.read("check_results").to_pylist()
+    assert len(stored) == found["checks"]
+    assert {(row["run_id"], row["snapshot"], row["passed"], row["rows"]) for row in stored} == {(RUN, 1, True, 0)}
 
 
 def test_check_stops_what_comes_behind_it(warehouse: Warehouse, atelier, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +107,9 @@ def test_check_stops_what_comes_behind_it(warehouse: Warehouse, atelier, capsys:
     assert refused.value.exit_code == 4
     printed = capsys.readouterr()
     assert json.loads(printed.out)["blocking"] == {"garments_counted": 2}
+    (failed,) = warehouse.read("check_results", filter=~pc.field("passed")).to_pylist()
+    assert (failed["name"], failed["severity"], failed["rows"]) == ("garments_counted", "blocking", 2)
+    assert json.loads(failed["examples"])[0]["image_key"] == "a.jpg"
     assert "garments_counted: {'image_key': 'a.jpg'" in printed.err
 
 
@@ -116,6 +127,62 @@ def test_sql_reads_the_latest_snapshot_unless_told_otherwise(warehouse: Warehous
         assert Path("n.csv").read_text().strip() == count
     with pytest.raises(InputError, match="can't go together"):
         atelier("sql", "-c", "select 1", "--newest", "--snapshot", "1")
+
+
+def test_sql_as_of_a_run(warehouse: Warehouse, atelier) -> None:
+    atelier("snapshot")
+    commit(warehouse, [Photo("c.jpg")], "b2")
+    atelier("snapshot", "--run-id", "later", "--release-id", RELEASE)
+    query = "copy (select count(*) from images) to 'n.csv' (header false)"
+    for more, count in ((["--run", RUN], "2"), (["--run", "later"], "3"), ([], "3")):
+        atelier("sql", "-c", query, *more)
+        assert Path("n.csv").read_text().strip() == count
+    with pytest.raises(InputError, match=f"no snapshot of a run 'nope'; the latest with one are later, {RUN}"):
+        atelier("sql", "-c", query, "--run", "nope")
+    with pytest.raises(InputError, match="can't go together"):
+        atelier("sql", "-c", query, "--run", RUN, "--snapshot", "1")
+    with connect(warehouse, run=RUN) as con:
+        assert con.execute("select count(*) from enriched").fetchone() == (2,)
+        assert con.execute("select run_id from this_snapshot").fetchone() == (RUN,)
+    with pytest.raises(InputError, match="a snapshot or a run, not both"):
+        connect(warehouse, warehouse.latest_snapshot(), run=RUN)
+
+
+def test_a_run_without_any_snapshot(warehouse: Warehouse, atelier) -> None:
+    with pytest.raises(InputError, match=f"there is no snapshot of a run '{RUN}'; no run has taken one yet"):
+        atelier("sql", "-c", "select 1", "--run", RUN)
+
+
+def test_sql_says_which_tables_are_not_there(warehouse: Warehouse, atelier, caplog: pytest.LogCaptureFixture) -> None:
+    atelier("sql", "-c", "select * from products")  # reads enriched, which reads feed
+    assert caplog.messages == ["table feed does not exist yet: it reads as empty"]
+    caplog.clear()
+    atelier("snapshot")
+    atelier("sql", "-c", "select count(*) from variants", "--run", RUN)
+    assert caplog.messages == ["table variants does not exist in snapshot 1: it reads as empty"]
+    caplog.clear()
+    atelier("sql", "-c", "select count(*) from images")
+    assert caplog.messages == []
+
+
+def test_sql_says_which_columns_came_later(
+    warehouse: Warehouse, atelier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wider = replace(TABLES["images"], columns=(*TABLES["images"].columns, Column("mood", pa.string(), "", "", True)))
+    monkeypatch.setitem(TABLES, "images", wider)
+    assert json.loads(atelier("sql", "-c", "select distinct mood from images", "--format", "json")) == [{"mood": None}]
+    assert caplog.messages == ["table images, version 1, is of an older schema: mood came later and read as null"]
+
+
+def test_examples_can_be_asked(warehouse: Warehouse, atelier) -> None:
+    found = json.loads(atelier("sql", "--example", "list", "--format", "json"))
+    assert len(found) == len(read_sql("examples")) >= 10
+    (row,) = json.loads(atelier("sql", "--example", "time_per_photo", "--format", "json"))
+    assert (row["format"], row["photos"]) == ("jpeg", 2)
+    with pytest.raises(InputError, match="there is no example 'mood' in sql/examples; there are abstention_by_type, "):
+        atelier("sql", "--example", "mood")
+    with pytest.raises(InputError, match="can't go together"):
+        atelier("sql", "--example", "list", "-c", "select 1")
 
 
 def test_sql_as_a_table_and_to_files(warehouse: Warehouse, atelier, tmp_path: Path) -> None:
@@ -155,10 +222,13 @@ def test_sql_mistakes(
 def test_the_prompt_answers_statements_from_stdin(
     warehouse: Warehouse, atelier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed = "select\n  42 as answer;\n.tables\n.columns feed\n.columns\nselect mood;\nselect 43 as last\n"
+    typed = (
+        "select\n  42 as answer;\n.tables\n.columns feed\n.columns\nselect mood;\n.notes\n.example worn_together\n"
+        "select 43 as last\n"
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
     out = atelier("sql")
-    for expected in ("42", "garments_current", "price", "43"):
+    for expected in ("42", "garments_current", "price", "43", "table feed does not exist yet", "│ photos │"):
         assert expected in out
     monkeypatch.setattr(sys, "stdin", io.StringIO(".quit\nselect 44 as never;\n"))
     assert "44" not in atelier("sql")

@@ -65,10 +65,16 @@ class Tuned(nn.Module):
     def __init__(self, backbone: Backbone, heads: Mapping[str, Head], frozen: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads = nn.ModuleDict(dict(heads))
+        # a ModuleDict refuses names that modules have as attributes, and "type" is one of them
+        self.heads = nn.ModuleDict({f"{name}_head": head for name, head in heads.items()})
         self.frozen = frozen
         for stage in list(backbone.stages)[:frozen]:
             stage.requires_grad_(requires_grad=False)
+
+    def head(self, name: str) -> Head:
+        """The head of that name."""
+        head: Head = self.heads[f"{name}_head"]  # type: ignore[assignment]
+        return head
 
     def feature(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) normalized to (N, D); stages that do not learn keep no activations."""
@@ -159,7 +165,7 @@ class FineTuner:
         return {plan.head: self._head(plan.head, feature, rows) for plan in self.plans}
 
     def _head(self, name: str, feature: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
-        head: Head = self.network.heads[name]  # type: ignore[assignment]
+        head = self.network.head(name)
         extra = [torch.from_numpy(np.asarray(self.examples.extra[e][rows], np.float32)) for e in head.extra_inputs]
         return head(torch.cat([feature, *(part.to(feature.device) for part in extra)], dim=1))
 

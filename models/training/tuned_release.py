@@ -14,7 +14,6 @@ from models.backbones import Backbone, build_backbone, optimized
 from models.cards import Card, read_card, write_card
 from models.devices import Placement
 from models.errors import CardError, DataError
-from models.heads import Head
 from models.training.augment import augmentation_for
 from models.training.classify import Request, Trained, prepare, write_heads
 from models.training.features import FeatureSet
@@ -80,7 +79,7 @@ def tune(
     features = features_of(build_backbone(made, path.parent), made, pictures, placement)
     moved = replace(data, features=features, backbone=made.digest(functional=True))
     examples = replace(ready.examples, features=features)
-    final: dict[str, Head] = {name: tuned.heads[name] for name in heads}  # type: ignore[misc]
+    final = {name: tuned.head(name) for name in heads}
     request = replace(wanted.request, options=replace(wanted.request.options, seed=wanted.options.seed))
     return path, write_heads(moved, replace(ready, examples=examples), final, request, folder, tuner.epoch)
 

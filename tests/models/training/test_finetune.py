@@ -28,7 +28,7 @@ from models.training.tuned_release import TuneRequest, features_of, tune
 SIDE = 32
 CPU = Placement("cpu", "fp32")
 WANTED = TuneRequest(
-    Request({"shape": "single"}, min_count=2, split=Split(0, 0.25, 0.25), options=HeadOptions(epochs=3)),
+    Request({"type": "single"}, min_count=2, split=Split(0, 0.25, 0.25), options=HeadOptions(epochs=3)),
     TuneOptions(epochs=3, batch=8, frozen=1, lr=0.01),
 )
 
@@ -56,13 +56,13 @@ def data(start: Path) -> FeatureSet:
     card = read_card(start)
     features = features_of(build_backbone(card, start.parent), card, pictures(), CPU)
     rows = pd.DataFrame({"source": "a", "product_id": [f"p{n}" for n in range(64)]})
-    rows["shape"] = np.where(np.arange(64) % 2, "upright", "lying")
-    return FeatureSet(features, rows, ("shape",), card.digest(functional=True))
+    rows["type"] = np.where(np.arange(64) % 2, "upright", "lying")
+    return FeatureSet(features, rows, ("type",), card.digest(functional=True))
 
 
 def test_everything_learns_and_the_cards_make_a_release(tmp_path: Path, start: Path, data: FeatureSet) -> None:
     path, made = tune(data, pictures(), start, WANTED, CPU, tmp_path)
-    assert made.figures["shape"]["test"]["accuracy"] >= 0.8
+    assert made.figures["type"]["test"]["accuracy"] >= 0.8
     before = build_backbone(read_card(start), start.parent).state_dict()
     after = build_backbone(read_card(path), path.parent).state_dict()
     stored = {name: (value.half() if value.dim() > 1 else value).float() for name, value in before.items()}
@@ -72,13 +72,13 @@ def test_everything_learns_and_the_cards_make_a_release(tmp_path: Path, start: P
     assert not any(name.startswith("stages.0") for name in changed)  # frozen
     assert not any("running_" in name for name in changed)
 
-    write_release(tmp_path, {"backbone": f"cards/{path.name}", "heads": {"shape": "cards/shape.toml"}})
+    write_release(tmp_path, {"backbone": f"cards/{path.name}", "heads": {"type": "cards/type.toml"}})
     release = load_release(tmp_path, "cpu", "fp32")
     features = release.features(torch.from_numpy(pictures()))
     wanted = features_of(build_backbone(read_card(path), path.parent), read_card(path), pictures(), CPU)
     np.testing.assert_allclose(features, wanted, atol=5e-3, rtol=5e-3)
-    said = [answer.best for answer in release.classify(features)["shape"]]
-    assert np.mean([a == b for a, b in zip(said, data.rows["shape"], strict=True)]) > 0.8
+    said = [answer.best for answer in release.classify(features)["type"]]
+    assert np.mean([a == b for a, b in zip(said, data.rows["type"], strict=True)]) > 0.8
 
 
 def test_a_resumed_run_ends_like_one_never_interrupted(tmp_path: Path, start: Path, data: FeatureSet) -> None:

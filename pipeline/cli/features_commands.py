@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,18 +18,32 @@ def attach(app: typer.Typer) -> None:
 
 def features(
     out: Annotated[Path, typer.Argument(help="folder to write: features.npy, rows.parquet, meta.json")],
-    labels: Annotated[str | None, typer.Option(help="CSV or Parquet with a row a photo: a path or s3://...")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="CSV or Parquet with a row a photo (or see --format): a path or s3://...")
+    ] = None,
+    form: Annotated[
+        Literal["table", "imaterialist", "fashionbrain", "fashion-mnist"],
+        typer.Option("--format", help="form of the labels, see docs/training-data.md"),
+    ] = "table",
     images: Annotated[
         str | None, typer.Option(help="folder or s3:// prefix of the photos; default: the folder of the labels")
     ] = None,
     demo: Annotated[str | None, typer.Option(help="a demo catalog, in place of --labels and --images")] = None,
-    file_column: Annotated[str, typer.Option(help="column with the photo's path under --images")] = "file",
+    file_column: Annotated[
+        str | None, typer.Option(help="column with the photo's path under --images; default: file")
+    ] = None,
     product_column: Annotated[
         str | None, typer.Option(help="column with the product: its photos stay on one side of every split")
     ] = None,
     label_column: Annotated[
         list[str] | None,
         typer.Option(help="a head to learn: COLUMN, HEAD=COLUMN or HEAD=COLUMN:first-word; may be given again"),
+    ] = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="what label numbers mean (imaterialist); dictionary of labels (fashionbrain)")
+    ] = None,
+    image_name: Annotated[
+        str | None, typer.Option(help="name of the photo with the number {id} or {id:06}; imaterialist: {id}.jpg")
     ] = None,
     names: Annotated[Path | None, typer.Option(help="TOML with new names for labels, a table a head")] = None,
     name: Annotated[str | None, typer.Option(help="name of this source in figures; default: its folder's")] = None,
@@ -48,6 +62,11 @@ def features(
 
         atelier features var/features/shop --labels shop/labels.csv --images shop --file-column file
             --product-column product_id --label-column type --label-column color=baseColour
+
+    Example, labels in another form:
+
+        atelier features var/features/imat --format imaterialist --labels train.json --images train
+            --label-map labels.csv
     """
     from models.release import load_release
     from pipeline.labels.extract import extract
@@ -55,8 +74,11 @@ def features(
     from pipeline.releases import release_folder
 
     chosen = settings()
-    source = Source(labels, images, demo, file_column, product_column, label_column or [], names, name)
+    columns = (file_column, product_column, label_column or [])
+    source = Source(labels, images, demo, *columns, names, name, form, label_map, image_name)
     catalog = source.open(chosen)
+    for note in catalog.notes:
+        log.warning("%s: %s", catalog.name, note)
     enrich = chosen.enrich
     loaded = load_release(
         release_folder(chosen, release), enrich.device, enrich.precision, enrich.threads, enrich.model_images
@@ -73,6 +95,7 @@ def features(
             "rows": made.rows,
             "left_out": made.left_out,
             "heads": list(catalog.heads),
+            "notes": list(catalog.notes),
             "backbone": loaded.cards.backbone[0].name,
             "device": loaded.device,
             "precision": loaded.precision,

@@ -79,6 +79,47 @@ def test_parquet_reads_the_same(shop: Path) -> None:
     pd.testing.assert_frame_equal(again.rows, source(shop).open(SETTINGS).rows)
 
 
+def test_rows_said_twice_count_once_and_contradictions_are_left_out(shop: Path) -> None:
+    """The notes name them; captions of one picture may differ."""
+    text = "file,type,caption\na.jpg,Hat,one\na.jpg,Hat,one\na.jpg,Hat,two\nb.jpg,Hat,\nb.jpg,Cap,\nc.jpg,Cap,\n"
+    (shop / "labels.csv").write_text(text)
+    made = source(shop, product_column=None, label_columns=["type", "caption"]).open(SETTINGS)
+    assert made.rows[["file", "caption"]].to_numpy().tolist() == [["a.jpg", "one"], ["a.jpg", "two"], ["c.jpg", None]]
+    assert "1 rows say again" in made.notes[0]
+    assert "a.jpg" in made.notes[0]
+    assert made.notes[1] == "1 photos left out, their rows have different labels: b.jpg"
+    (shop / "labels.csv").write_text("file,type\nb.jpg,Hat\nb.jpg,Cap\n")
+    with pytest.raises(InputError, match=r"every picture of .* different labels: b\.jpg"):
+        source(shop, product_column=None).open(SETTINGS)
+
+
+def test_two_boxes_of_one_photo_are_two_pictures(shop: Path) -> None:
+    (shop / "labels.csv").write_text("file,type,x1,y1,x2,y2\na.jpg,Hat,0,0,4,4\na.jpg,Cap,4,0,9,9\n")
+    made = source(shop, product_column=None).open(SETTINGS)
+    assert len(made.rows) == 2
+    (shop / "labels.csv").write_text("file,type,x1,y1,x2,y2\na.jpg,Hat,left,0,4,4\n")
+    with pytest.raises(InputError, match=r"'x1' .* holds pixels of a box, not 'left'"):
+        source(shop, product_column=None).open(SETTINGS)
+
+
+def test_rows_without_a_photo_or_product_are_refused(shop: Path) -> None:
+    (shop / "labels.csv").write_text("file,sku,type\na.jpg,1,Hat\n ,2,Cap\nb.jpg,,Cap\n")
+    with pytest.raises(InputError, match=r"1 rows of .* have no 'file', the first is data row 2"):
+        source(shop, product_column=None).open(SETTINGS)
+    (shop / "labels.csv").write_text("file,sku,type\na.jpg,1,Hat\nb.jpg,,Cap\n")
+    with pytest.raises(InputError, match=r"have no 'sku', the first is data row 2"):
+        source(shop, product_column="sku").open(SETTINGS)
+
+
+def test_heads_that_nothing_can_be_learned_for_are_noted(shop: Path) -> None:
+    (shop / "labels.csv").write_text("file,type,color,brand\na.jpg,Hat,,X\nb.jpg,Hat,,Y\n")
+    made = source(shop, product_column=None, label_columns=["type", "color", "brand"]).open(SETTINGS)
+    assert made.notes == (
+        "head 'type' has only the label 'Hat': a single-label head needs two to learn",
+        "head 'color' has no label in any row",
+    )
+
+
 def test_without_a_product_column_every_photo_is_its_own(shop: Path) -> None:
     catalog = source(shop, product_column=None).open(SETTINGS)
     assert catalog.rows["product_id"].nunique() == 5
@@ -103,6 +144,9 @@ def test_names_rename_and_leave_out(shop: Path) -> None:
         ({"label_columns": ["type", "type=title"]}, "twice"),
         ({"labels": None}, "either --labels"),
         ({"demo": "x"}, "either --labels"),
+        ({"label_map": "map.csv"}, "--label-map has no meaning for --format table"),
+        ({"format": "imaterialist", "file_column": "x"}, "--file-column has no meaning for --format imaterialist"),
+        ({"format": "fashion-mnist", "file_column": None}, "--label-column has no meaning for --format fashion-mnist"),
     ],
 )
 def test_wrong_options_say_what_is_there(shop: Path, changes, words: str) -> None:
@@ -114,7 +158,15 @@ def test_unreadable_tables(shop: Path) -> None:
     (shop / "labels.txt").write_text("file,type\n")
     (shop / "bad.parquet").write_bytes(b"not parquet")
     (shop / "empty.csv").write_text("file,type\n")
-    for name, words in (("labels.txt", "have to end in"), ("bad.parquet", "can't be read"), ("none.csv", r"none\.csv")):
+    (shop / "nothing.csv").write_text("\n")
+    (shop / "ragged.csv").write_text("file,type\na,b\na,b,c,d\n")
+    for name, words in (
+        ("labels.txt", "have to end in"),
+        ("bad.parquet", "can't be read"),
+        ("none.csv", r"none\.csv"),
+        ("nothing.csv", "nothing.csv is empty"),
+        ("ragged.csv", "line 3"),
+    ):
         with pytest.raises(InputError, match=words):
             read_table(str(shop / name), SETTINGS)
     with pytest.raises(InputError, match="no rows"):

@@ -14,13 +14,14 @@ from models.backbones import build_backbone
 from models.cards import read_card, write_card
 from models.devices import Placement
 from models.errors import CardError, DataError
+from models.heads import Head
 from models.preprocessing import Preprocessing
 from models.release import load_release
 from models.release_cards import STARTER, write_release
 from models.training.augment import NOTHING, Augmentation, augment, augmentation_for
 from models.training.classify import Request
 from models.training.features import FeatureSet
-from models.training.finetune import TuneOptions
+from models.training.finetune import Tuned, TuneOptions
 from models.training.heads import HeadOptions
 from models.training.splits import Split
 from models.training.tuned_release import TuneRequest, features_of, tune
@@ -79,6 +80,15 @@ def test_everything_learns_and_the_cards_make_a_release(tmp_path: Path, start: P
     np.testing.assert_allclose(features, wanted, atol=5e-3, rtol=5e-3)
     said = [answer.best for answer in release.classify(features)["type"]]
     assert np.mean([a == b for a, b in zip(said, data.rows["type"], strict=True)]) > 0.8
+
+
+def test_the_quick_form_computes_the_same_feature(start: Path) -> None:
+    backbone = build_backbone(read_card(start), start.parent).eval()
+    x = torch.from_numpy(pictures(4)).float().sub(127).div(128).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        wanted = backbone(x)
+        made = Tuned(backbone, {"type": Head(backbone.dim, 2)}, 1).eval().feature(x)
+    torch.testing.assert_close(made, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_a_resumed_run_ends_like_one_never_interrupted(tmp_path: Path, start: Path, data: FeatureSet) -> None:

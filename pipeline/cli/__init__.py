@@ -30,6 +30,7 @@ MODULES = (
     "plan_commands",
     "enrich_commands",
     "quarantine_commands",
+    "drift_command",
     "tables_commands",
     "index_commands",
     "search_commands",

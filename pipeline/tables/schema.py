@@ -328,7 +328,7 @@ _DRIFT = (
     Column("photos", pa.int64(), "photos of the run that were measured", "photos"),
     Column("products", pa.int64(), "products they show; a photo of none counts as one", "products"),
 )
-COUNTS = pa.list_(pa.struct([pa.field("bin", pa.string()), pa.field("photos", pa.int64())]))
+COUNTS = pa.list_(pa.struct([pa.field("bin", pa.string()), pa.field("answers", pa.int64())]))
 MOVED = pa.list_(
     pa.struct([pa.field("bin", pa.string()), pa.field("share", pa.float64()), pa.field("usual_share", pa.float64())])
 )

@@ -28,6 +28,9 @@ from models.training.heads import Examples, OnEpoch
 from models.training.splits import TRAIN, VALIDATION
 from models.training.targets import Plan, masked_loss, row_weights
 
+CHECKPOINT = "checkpoint.pt"
+"""File in a run's folder from which it can go on."""
+
 
 @dataclass(frozen=True)
 class TuneOptions:
@@ -103,7 +106,7 @@ def _keep_filters(convolution: nn.Conv2d) -> None:
         whole = F.conv2d(x, weight, bias, 1, convolution.padding, 1, convolution.groups)
         return whole[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
 
-    convolution._conv_forward = every_second  # type: ignore[method-assign]
+    convolution._conv_forward = every_second  # type: ignore[assignment, method-assign]
 
 
 class FineTuner:
@@ -250,9 +253,9 @@ class FineTuner:
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.folder / "checkpoint.pt.partial"
+        partial = self.folder / f"{CHECKPOINT}.partial"
         torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        partial.replace(self.folder / CHECKPOINT)
 
     def resume(self) -> int:
         """Go on from `checkpoint.pt` in the run's folder; returns the epochs already done.
@@ -260,7 +263,7 @@ class FineTuner:
         Raises:
             DataError: there is no checkpoint, or it is of another network.
         """
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         if not path.is_file():
             raise DataError(f"there is nothing to resume: no {path}")
         state = torch.load(path, weights_only=True, map_location=self.placement.device)

@@ -14,10 +14,11 @@ from models.backbones import Backbone, build_backbone, optimized
 from models.cards import Card, read_card, write_card
 from models.devices import Placement
 from models.errors import CardError, DataError
+from models.heads import Head
 from models.training.augment import augmentation_for
-from models.training.classify import Request, Trained, prepare, write_heads
+from models.training.classify import Ready, Request, Trained, prepare, write_heads
 from models.training.features import FeatureSet
-from models.training.finetune import FineTuner, Tuned, TuneOptions
+from models.training.finetune import CHECKPOINT, FineTuner, Tuned, TuneOptions
 from models.training.heads import HeadTrainer, OnEpoch
 from models.training.log import TrainingLog
 
@@ -60,13 +61,12 @@ def tune(
     if card.digest(functional=True) != data.backbone:
         raise DataError(f"the features were not made by the backbone {start}; make them again with its release")
     ready = prepare(data, wanted.request)
-    heads = HeadTrainer(ready.examples, ready.plans, ready.heads, wanted.request.options, _made(folder / "frozen")).fit(
-        lambda epoch, numbers: None
-    )
+    begun = resume and (folder / CHECKPOINT).is_file()
+    heads = ready.heads if begun else _on_frozen(ready, wanted, folder / "frozen", resume=resume)
     network = Tuned(build_backbone(card, start.parent), heads, wanted.options.frozen)
     how = (card.preprocessing, augmentation_for(wanted.request.heads), placement)
     tuner = FineTuner(pictures, ready.examples, ready.plans, network, wanted.options, how, _made(folder))
-    log = TrainingLog(folder, after_epoch=tuner.resume() if resume else 0)
+    log = TrainingLog(folder, after_epoch=tuner.resume() if begun else 0)
 
     def logged(epoch: int, numbers: dict[str, float]) -> None:
         log.add(epoch, **numbers)
@@ -82,6 +82,18 @@ def tune(
     final = {name: tuned.head(name) for name in heads}
     request = replace(wanted.request, options=replace(wanted.request.options, seed=wanted.options.seed))
     return path, write_heads(moved, replace(ready, examples=examples), final, request, folder, tuner.epoch)
+
+
+def _on_frozen(ready: Ready, wanted: TuneRequest, folder: Path, *, resume: bool) -> dict[str, Head]:
+    """Heads trained on the features as they are.
+
+    Raises:
+        DataError: it was to be resumed, and nothing had begun.
+    """
+    trainer = HeadTrainer(ready.examples, ready.plans, ready.heads, wanted.request.options, _made(folder))
+    if resume:
+        trainer.resume()
+    return trainer.fit(lambda epoch, numbers: None)
 
 
 def _made(folder: Path) -> Path:

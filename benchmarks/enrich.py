@@ -67,8 +67,9 @@ def plain_loop(files: list[Path], release: Release, most: int, *, pass_each: boo
         for picture in pictures:
             for _ in range(answers if pass_each else 1):
                 features = release.features(release.preprocessing.resize_image(picture)[None])
-            release.classify(features, {"color_histogram": color_histogram(picture)[None]})
-        release.caption(features)
+            measured = {"color_histogram": color_histogram(picture)[None]}
+            release.classify(features, measured)
+        release.caption(features, measured)
     return len(files)
 
 

@@ -1,11 +1,15 @@
-"""Heads: one linear layer on the backbone's feature that answers one attribute, and may abstain."""
+"""Heads: one linear layer on the backbone's feature that answers one attribute, and may abstain.
+
+A head has two ways to give no label of its own. It abstains (label None): it is not sure enough. Or, if it was trained
+with an open set, it answers `(unknown)`: it is sure enough that the label is none of those it knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,7 +18,11 @@ from torch import nn
 
 from models.cards import Card
 from models.errors import CardError, DataError
+from models.open_set import PREFIX, UNKNOWN, OpenSet, open_from, open_tensors
 from models.weights import load_tensors
+
+if TYPE_CHECKING:
+    from models.captioner import LoadedCaptioner
 
 Kind = Literal["single", "multi"]
 ABSTAIN = "abstain"
@@ -26,7 +34,7 @@ class Answer:
     """What a head says of one garment.
 
     Args:
-        label: the answer; None where the head abstains.
+        label: the answer; None where the head abstains; `(unknown)` where an open head says: none of my labels.
         score: calibrated probability of `best`, in [0, 1], also where the head abstains.
         best: the most probable label, whatever its probability.
         extra: further answers of a multi-label head, best first.
@@ -62,7 +70,11 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Calibrated logits: (N, dim) float32 to (N, classes)."""
-        return self.linear((x - self.mean) / self.std) / self.temperature
+        return self.linear(self.standardized(x)) / self.temperature
+
+    def standardized(self, x: torch.Tensor) -> torch.Tensor:
+        """Inputs (N, dim) less the training mean, over the training spread."""
+        return (x - self.mean) / self.std
 
     def standardize_like(self, x: torch.Tensor) -> None:
         """Take mean and spread of the training inputs (N, dim); constant columns keep spread 1."""
@@ -72,19 +84,33 @@ class Head(nn.Module):
 
 
 class LoadedHead:
-    """A head with its card: features in, answers out."""
+    """A head with its card: features in, answers out.
 
-    def __init__(self, card: Card, module: Head) -> None:
+    Args:
+        card: its labels are those of the module and, given an open set, `(unknown)` behind them.
+        module: the linear layer.
+        open_set: says how likely it is that none of the labels applies.
+    """
+
+    def __init__(self, card: Card, module: Head, open_set: OpenSet | None = None) -> None:
         self.card = card
         self.module = module.eval().requires_grad_(requires_grad=False)
+        self.open_set = open_set
         self.labels = card.labels
+        self.known = card.labels if open_set is None else card.labels[:-1]
         self.kind: Kind = card.options.get("kind", "single")
         self.extra_inputs = tuple(module.extra_inputs)
 
     def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(N, dim) float32 to (N, classes); rows sum to 1 for a single-label head."""
+        """(N, dim) float32 to (N, labels); rows sum to 1 for a single-label head."""
         logits = self.module(inputs)
-        return F.softmax(logits, dim=1) if self.kind == "single" else torch.sigmoid(logits)
+        if self.kind == "multi":
+            return torch.sigmoid(logits)
+        known = F.softmax(logits, dim=1)
+        if self.open_set is None:
+            return known
+        unknown = self.open_set(self.module.standardized(inputs), known)[:, None]
+        return torch.cat([known * (1 - unknown), unknown], dim=1)
 
     def answers(self, probabilities: np.ndarray) -> list[Answer]:
         """One answer a row of probabilities float32 (N, classes)."""
@@ -109,8 +135,10 @@ class LoadedHead:
         return Answer(said[0].label, said[0].score, said[0].best, tuple(said[1:]))
 
 
-def join_inputs(features: torch.Tensor, head: LoadedHead, extra: Mapping[str, np.ndarray]) -> torch.Tensor:
-    """The head's input: features (N, D) and, beside them, the extra inputs it asks for.
+def join_inputs(
+    features: torch.Tensor, head: LoadedHead | LoadedCaptioner, extra: Mapping[str, np.ndarray]
+) -> torch.Tensor:
+    """The input of a head or captioner: features (N, D) and, beside them, the extra inputs it asks for.
 
     Raises:
         DataError: an extra input is not there or has the wrong shape.
@@ -121,7 +149,7 @@ def join_inputs(features: torch.Tensor, head: LoadedHead, extra: Mapping[str, np
     for name in head.extra_inputs:
         length = head.module.extra_inputs[name]
         if name not in extra:
-            raise DataError(f"head {head.card.name!r} needs the input {name!r}, which was not handed in")
+            raise DataError(f"{head.card.role} {head.card.name!r} needs the input {name!r}, which was not handed in")
         values = torch.as_tensor(np.asarray(extra[name], np.float32), device=features.device)
         if values.shape != (len(features), length):
             raise DataError(f"input {name!r} has the shape {tuple(values.shape)}, not {(len(features), length)}")
@@ -137,22 +165,26 @@ def load_head(card: Card, folder: Path, device: str, dim: int) -> LoadedHead:
     """
     if card.architecture != "linear":
         raise CardError(f"unknown head {card.architecture!r} in card {card.name!r}; there is: linear")
-    tensors = load_tensors(card, folder)
+    tensors = {name: tensor.float() for name, tensor in load_tensors(card, folder).items()}
+    open_set = open_from(tensors)
+    if (open_set is not None) != (UNKNOWN in card.labels[-1:]):
+        raise CardError(f"head {card.name!r}: the label {UNKNOWN} goes with open-set weights, and neither without")
     extra = {name: int(length) for name, length in dict(card.options.get("extra_inputs", {})).items()}
-    module = Head(dim + sum(extra.values()), len(card.labels), extra)
+    module = Head(dim + sum(extra.values()), len(card.labels) - (open_set is not None), extra)
     try:
-        module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        module.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(PREFIX)})
     except RuntimeError as error:
         raise CardError(
             f"head {card.name!r} does not fit a backbone of {dim} numbers and its labels: {error}"
         ) from None
-    return LoadedHead(card, module.to(device))
+    return LoadedHead(card, module.to(device), open_set.to(device) if open_set is not None else None)
 
 
-def head_tensors(module: Head) -> dict[str, torch.Tensor]:
-    """What a head's safetensors file holds: the matrix in float16, the rest in float32."""
+def head_tensors(module: Head, open_set: OpenSet | None = None) -> dict[str, torch.Tensor]:
+    """What a head's safetensors file holds: matrices in float16, the rest in float32."""
     tensors = module.state_dict()
-    return {name: tensor.half() if name == "linear.weight" else tensor for name, tensor in tensors.items()}
+    made = {name: tensor.half() if name == "linear.weight" else tensor for name, tensor in tensors.items()}
+    return made if open_set is None else made | open_tensors(open_set)
 
 
 def labels_of(answer: Answer) -> Sequence[str]:

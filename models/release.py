@@ -108,11 +108,12 @@ class Release:
             out[begin : begin + kept] = loaded.probabilities(rows)[:kept].cpu().numpy()
         return out
 
-    def caption(self, features: np.ndarray) -> list[tuple[str, float]]:
+    def caption(self, features: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> list[tuple[str, float]]:
         """A sentence and its score (geometric mean of its words' probabilities) for each feature.
 
         Args:
             features: float32 (N, dim).
+            extra: further inputs by name, float32 (N, length), for a captioner that asks for them (`extra_inputs`).
 
         Returns:
             N pairs; empty where the release has no captioner.
@@ -120,7 +121,7 @@ class Release:
         if self.captioner is None:
             return []
         said: list[tuple[str, float]] = []
-        for begin, rows in self._chunks(self._tensor(features)):
+        for begin, rows in self._chunks(join_inputs(self._tensor(features), self.captioner, extra or {})):
             said += self.captioner.captions(rows)[: min(self.batch_images, len(features) - begin)]
         return said
 

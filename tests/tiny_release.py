@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from models.backbones import build_backbone
-from models.captioner import Captioner
+from models.caption_decoders import GruDecoder
 from models.cards import Card, read_card, write_card
 from models.detections import GROUPS
 from models.detector_network import FROZEN, GarmentDetector
@@ -79,7 +79,7 @@ def _detector(cards: Path, backbone: str) -> str:
 
 
 def _captioner(cards: Path) -> str:
-    module = Captioner(DIM, len(WORDS))
+    module = GruDecoder(DIM, len(WORDS))
     card = Card("captioner", "captioner", "gru", "", labels=WORDS, options={"beam": 2, "max_words": 5})
     return f"cards/{write_card(card, module.state_dict(), cards).name}"
 

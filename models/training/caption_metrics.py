@@ -1,12 +1,21 @@
-"""How good captions are: BLEU, ROUGE-L and CIDEr as pycocoevalcap computes them, and the baseline they have to beat."""
+"""How good captions are: BLEU, ROUGE-L and CIDEr as pycocoevalcap computes them, and the baselines they have to beat.
+
+CIDEr weighs n-grams by how few of the true sentences have them. Sentences written, true and copied are all split into
+words by `tokenize`.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from models.captioner import tokenize
+from models.caption_words import tokenize
+
+NEIGHBORS = 10
+"""Closest training photos that the consensus baseline chooses among."""
 
 
 def caption_figures(said: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
@@ -35,26 +44,44 @@ def caption_figures(said: Sequence[str], truth: Sequence[str]) -> dict[str, floa
     }
 
 
-def nearest_captions(features: np.ndarray, train: np.ndarray, test: np.ndarray, captions: Sequence[str]) -> list[str]:
-    """For each test row the caption of the training row with the closest feature (cosine).
+def nearest_rows(features: np.ndarray, train: np.ndarray, test: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
+    """For each test row the `k` training rows with the closest features (cosine), closest first; int64 (n, k).
 
     Args:
         features: (N, D).
-        train: row numbers to copy from.
+        train: row numbers to choose from; where there are fewer than `k`, all of them.
         test: row numbers to answer.
-        captions: N sentences.
     """
     queries = _unit(features[test])
-    best = np.full(len(test), -2.0, np.float32)
-    owner = np.zeros(len(test), np.int64)
+    values = np.empty((len(test), 0), np.float32)
+    owners = np.empty((len(test), 0), np.int64)
     for begin in range(0, len(train), 4096):
         rows = train[begin : begin + 4096]
-        cosine = queries @ _unit(features[rows]).T
-        nearest = cosine.argmax(axis=1)
-        value = cosine[np.arange(len(test)), nearest]
-        owner = np.where(value > best, rows[nearest], owner)
-        best = np.maximum(best, value)
-    return [captions[int(row)] for row in owner]
+        values = np.concatenate([values, queries @ _unit(features[rows]).T], axis=1)
+        owners = np.concatenate([owners, np.broadcast_to(rows, (len(test), len(rows)))], axis=1)
+        best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+        values, owners = np.take_along_axis(values, best, axis=1), np.take_along_axis(owners, best, axis=1)
+    return owners
+
+
+def consensus(captions: Sequence[str]) -> str:
+    """The caption most like the others (Devlin et al. 2015): highest mean F1 of shared words and pairs of words.
+
+    Args:
+        captions: at least one, the closest first; it wins ties.
+    """
+    grams = [_grams(caption) for caption in captions]
+    means = [sum(_f1(mine, theirs) for theirs in grams) for mine in grams]
+    return captions[int(np.argmax(means))]
+
+
+def _grams(caption: str) -> Counter[tuple[str, ...]]:
+    words = tokenize(caption)
+    return Counter([*((word,) for word in words), *pairwise(words)])
+
+
+def _f1(one: Counter[tuple[str, ...]], other: Counter[tuple[str, ...]]) -> float:
+    return 2 * (one & other).total() / max(1, one.total() + other.total())
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

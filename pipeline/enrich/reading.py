@@ -126,7 +126,10 @@ class Reader:
             answers = self.release.classify(features, {HISTOGRAM: histograms})
         with self.watch("caption"):
             # The caption speaks of what the photo is about: the main garment, row 1, where there is one.
-            captions = self.release.caption(np.stack([rows[min(1, len(rows) - 1)] for _, rows in piece]))
+            main = [min(1, len(rows) - 1) for _, rows in piece]
+            measured = np.stack([found.colors[row].histogram for (found, _), row in zip(piece, main, strict=True)])
+            shown = np.stack([rows[row] for (_, rows), row in zip(piece, main, strict=True)])
+            captions = self.release.caption(shown, {HISTOGRAM: measured})
         readings, begin = [], 0
         for number, (found, rows) in enumerate(piece):
             said = {head: given[begin : begin + found.rows] for head, given in answers.items()}

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.captioner import SPECIAL
+from models.caption_words import SPECIAL
 from models.cards import Card, read_card, write_card
 from models.errors import CardError, DataError
 from models.heads import Head, head_tensors

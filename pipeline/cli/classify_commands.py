@@ -5,13 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pipeline.cli.compare_command import compare
 from pipeline.cli.output import emit, log, progress
 from pipeline.errors import InputError
 from pipeline.settings import settings
+
+if TYPE_CHECKING:
+    from models.training.splits import SavedSplit, Split
 
 ALIASES = {"pool": "type"}
 """Other names of heads: `pool` is what FashionBrain calls the type."""
@@ -22,6 +26,9 @@ group = typer.Typer(
     help="Train, plot and test heads (color, brand, type, ...) on cached features. First: `atelier features`.",
 )
 
+SplitFile = Annotated[
+    Path | None, typer.Option("--split", help="split.parquet of an earlier run: the same products test again")
+]
 Features = Annotated[list[Path], typer.Option("--features", help="folder made by `atelier features`; again for more")]
 
 
@@ -31,6 +38,7 @@ def attach(app: typer.Typer) -> None:
     group.command("plot")(plot)
     group.command("test")(test)
     group.command("finetune")(finetune)
+    group.command("compare")(compare)
     app.add_typer(group, name="classify")
 
 
@@ -43,7 +51,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
     min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
     precision: Annotated[
-        float, typer.Option(min=0.01, max=1, help="wanted share of right answers; below its threshold a head abstains")
+        float,
+        typer.Option(min=0.01, max=0.999, help="wanted share of right answers; below its threshold a head abstains"),
     ] = 0.9,
     recipe: Annotated[Literal["adamw", "sgd"], typer.Option(help="sgd is the recipe of FashionBrain D2.5")] = "adamw",
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 40,
@@ -55,6 +64,22 @@ def train(
         list[str] | None,
         typer.Option(help="HEAD=NAME: a further input of a head; color=color_histogram joins the measured colors"),
     ] = None,
+    smoothing: Annotated[float, typer.Option(min=0, max=0.5, help="share of the target spread over all labels")] = 0.0,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="share of the inputs dropped in training")] = 0.5,
+    weight_decay: Annotated[
+        list[float] | None, typer.Option(help="again for several: one copy is trained with each, validation picks")
+    ] = None,
+    patience: Annotated[int, typer.Option(min=1, help="epochs without a better validation loss before it stops")] = 10,
+    open_head: Annotated[
+        list[str] | None, typer.Option("--open", help="head that may answer (unknown), for labels it never saw")
+    ] = None,
+    leave_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="share of the labels of --open heads left out to learn that from")
+    ] = 0.1,
+    expect_unknown: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="share of future photos whose label an --open head never saw")
+    ] = 0.2,
+    split: SplitFile = None,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
     split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
@@ -66,7 +91,9 @@ def train(
 
     A product's photos are all in training, all in validation or all in test. Validation chooses the epoch, the weight
     decay, the temperature, and the threshold below which the head abstains; the figures printed are those of
-    the test products. `pool` is another name of `type`.
+    the test products. `pool` is another name of `type`. A head with --open answers `(unknown)` where it takes a photo
+    for a label that it was never shown, such as a new brand; rare labels and a share of the others are kept from it to
+    learn and to test that. Held-out photos with a look-alike in training are listed in near_duplicates.csv.
 
     Examples:
 
@@ -74,44 +101,48 @@ def train(
 
         atelier classify train var/runs/more --features var/features/new --head type
             --from var/runs/type/cards/type.toml
+
+        atelier classify train var/runs/brand --features var/features/shop --head brand --open brand --leave-out 0.2
     """
     from models.cards import read_card
     from models.training.classify import Request, Words, train_heads
     from models.training.features import join_features, read_features
     from models.training.heads import HeadOptions
-    from models.training.splits import Split
+    from models.training.open_set import OpenRequest
 
-    heads = [ALIASES.get(name, name) for name in head]
-    several = {ALIASES.get(name, name) for name in multi or []}
+    decays = (1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays
     request = Request(
-        heads={name: "multi" if name in several else "single" for name in heads},
+        heads=_kinds(head, multi or []),
         min_count=min_count,
         precision=precision,
-        split=Split(split_seed, validation, held_out),
+        split=_split(split, split_seed, validation, held_out),
         options=HeadOptions(
             recipe=recipe,
             epochs=epochs,
             lr=lr or (0.01 if recipe == "sgd" else 0.001),
-            weight_decays=(1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays,
+            weight_decays=tuple(weight_decay) if weight_decay else decays,
             batch=batch,
+            smoothing=smoothing,
+            dropout=dropout,
             balance=balance,
+            patience=patience,
             seed=seed,
         ),
         start={read_card(path).name: path for path in start or []},
         weights=_weights(weight or []),
         inputs=_inputs(extra_input or []),
         words=Words(licence, data, command_line()),
+        open_set=OpenRequest(tuple(ALIASES.get(one, one) for one in open_head or []), leave_out, expect_unknown),
     )
     joined = join_features([read_features(folder) for folder in features])
-    with progress(f"train {', '.join(heads)}", epochs, "epochs") as advance:
+    with progress(f"train {', '.join(request.heads)}", epochs, "epochs") as advance:
 
         def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
             log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
             advance()
 
         made = train_heads(joined, request, out, on_epoch, resume=resume)
-    if made.near_duplicates:
-        log.warning("%d test pictures have a near-duplicate of another product in training", made.near_duplicates)
+    _tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
     emit(
         {
             "out": str(out),
@@ -121,6 +152,30 @@ def train(
             "epochs": made.epochs,
         }
     )
+
+
+def _kinds(heads: list[str], multi: list[str]) -> dict[str, Literal["single", "multi"]]:
+    names = [ALIASES.get(name, name) for name in heads]
+    several = {ALIASES.get(name, name) for name in multi}
+    if strange := sorted(several - set(names)):
+        raise InputError(f"--multi is for {strange[0]!r}, which is not trained here; --head {strange[0]} is missing")
+    return {name: "multi" if name in several else "single" for name in names}
+
+
+def _split(path: Path | None, seed: int, validation: float, held_out: float) -> SavedSplit | Split:
+    from models.training.splits import Split, read_split
+
+    rule = Split(seed, validation, held_out)
+    return read_split(path, rule) if path else rule
+
+
+def _tell_of_twins(out: Path, checked: int, same: int, alike: int) -> None:
+    if same or alike:
+        log.warning(
+            "of %d test pictures %d are in training too, under another product, and %d more show the same scene: "
+            "see %s/near_duplicates.csv",
+            *(checked, same, alike, out),
+        )
 
 
 def _weights(texts: list[str]) -> dict[str, float]:
@@ -168,23 +223,46 @@ def test(
     everything: Annotated[
         bool, typer.Option("--all", help="test on every labelled row, not only on the products held out")
     ] = False,
-    held_out: Annotated[float, typer.Option(help="share of the products held out, as in training")] = 0.15,
-    split_seed: Annotated[int, typer.Option(help="seed of the split, as in training")] = 0,
+    by_product: Annotated[
+        bool, typer.Option("--by-product", help="agree the photos of each product, and compare with single photos")
+    ] = False,
+    plots: Annotated[Path | None, typer.Option(help="folder for confusion matrix and reliability diagram, PNG")] = None,
+    split: SplitFile = None,
+    held_out: Annotated[float | None, typer.Option(help="share of the products held out, as in training")] = None,
+    split_seed: Annotated[int | None, typer.Option(help="seed of the split, as in training")] = None,
 ) -> None:
     """Test a head on labelled features: accuracy, top-3, F1, coverage at its threshold, calibration error.
 
+    Tests on the products that the head's own run held out (its split.parquet). Where that is gone, give --split, or
+    --split-seed and --held-out as in training; a product that trained the head is refused where it can be seen.
     Rows with a label that the head does not know are left out and counted. Use --all on data that the head has
     never been trained on.
 
-    Example: `atelier classify test models/starter/cards/type.toml --features var/features/shop --all`
+    Examples:
+
+        atelier classify test var/runs/type/cards/type.toml --features var/features/shop --plots var/runs/type/test
+
+        atelier classify test models/starter/cards/type.toml --features var/features/shop --all --by-product
     """
-    from models.training.classify import judge_head
+    from models.cards import read_card
     from models.training.features import join_features, read_features
-    from models.training.splits import Split
+    from models.training.judge import judge_head
+    from models.training.splits import Split, split_of_run
 
     data = join_features([read_features(folder) for folder in features])
-    split = None if everything else Split(split_seed, test=held_out)
-    emit({"card": str(card), **judge_head(card, data, split)})
+    own = split_of_run(card) if split_seed is None and held_out is None else None
+    chosen = None if everything else _split(split or own, split_seed or 0, 0.15, held_out or 0.15)
+    if isinstance(chosen, Split) and not chosen.tests_like(stated := read_card(card).split):
+        log.warning(
+            "this may test on photos that trained the head: its card states another split: %s", stated or "none"
+        )
+    figures = judge_head(card, data, chosen, by_product=by_product, plots=plots)
+    pictures: list[Path] = []
+    if plots:
+        from models.training.plots import plot_predictions
+
+        pictures = plot_predictions(plots)
+    emit({"card": str(card), **figures, **({"pictures": [str(path) for path in pictures]} if plots else {})})
 
 
 def finetune(
@@ -202,7 +280,14 @@ def finetune(
     batch: Annotated[int, typer.Option(min=1, help="pictures a step")] = 32,
     balance: Annotated[float, typer.Option(min=0, max=1, help="1: labels of the first head are drawn alike")] = 0.0,
     min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
-    precision: Annotated[float, typer.Option(min=0.01, max=1, help="wanted share of right answers")] = 0.9,
+    precision: Annotated[float, typer.Option(min=0.01, max=0.999, help="wanted share of right answers")] = 0.9,
+    open_head: Annotated[
+        list[str] | None, typer.Option("--open", help="head that may answer (unknown), as in classify train")
+    ] = None,
+    leave_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="share of the labels of --open heads left out")
+    ] = 0.1,
+    split: SplitFile = None,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
     split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
@@ -229,25 +314,24 @@ def finetune(
     from models.training.classify import Request, Words
     from models.training.features import join_features, read_features, read_pictures
     from models.training.finetune import TuneOptions
-    from models.training.splits import Split
+    from models.training.open_set import OpenRequest
     from models.training.tuned_release import TuneRequest, tune
 
-    heads = [ALIASES.get(one, one) for one in head]
-    several = {ALIASES.get(one, one) for one in multi or []}
     request = Request(
-        heads={one: "multi" if one in several else "single" for one in heads},
+        heads=_kinds(head, multi or []),
         min_count=min_count,
         precision=precision,
-        split=Split(split_seed, validation, held_out),
+        split=_split(split, split_seed, validation, held_out),
         inputs=_inputs(extra_input or []),
         words=Words(licence, data, command_line()),
+        open_set=OpenRequest(tuple(ALIASES.get(one, one) for one in open_head or []), leave_out),
     )
     options = TuneOptions(epochs=epochs, lr=lr, frozen=frozen, batch=batch, balance=balance, seed=seed)
     enrich = settings().enrich
     placement = choose(enrich.device, enrich.precision, capabilities())
     log.info("fine-tuning on %s in %s", placement.device, placement.precision)
     start = backbone or STARTER / "cards" / f"{read_release(STARTER).backbone[0].name}.toml"
-    with progress(f"fine-tune {', '.join(heads)}", epochs, "epochs") as advance:
+    with progress(f"fine-tune {', '.join(request.heads)}", epochs, "epochs") as advance:
 
         def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
             log.info("epoch %d: %s", epoch, "  ".join(f"{one} {value:.4f}" for one, value in numbers.items()))
@@ -256,6 +340,7 @@ def finetune(
         wanted = TuneRequest(request, options, name)
         joined, pictures = join_features([read_features(features)]), read_pictures(features)
         card, made = tune(joined, pictures, start, wanted, placement, out, on_epoch, resume=resume)
+    _tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
     emit(
         {
             "out": str(out),

@@ -2,8 +2,9 @@
 ### Nightly: photos in, tables and index out
 
 **What it does.** Finds the photos that the current release has not read yet (`plan`), reads them in a few large parts
-(`enrich`), pins the tables' versions (`snapshot`), checks the rows (`check`), builds and judges the search index
-(`build_index`, `judge_index`), swaps it in (`publish_index`) and writes the page to look at (`report`).
+(`enrich`), compares them with the nights before (`drift`), pins the tables' versions (`snapshot`), checks the rows
+(`check`), copies the tables as plain Parquet (`publish_tables`), builds and judges the search index (`build_index`,
+`judge_index`), swaps it in (`publish_index`) and writes the page to look at (`report`).
 
 **What to do is never a date.** It is the catalog minus what is in `images`. A night that was missed is made up by the
 next one; starting a run twice, or in the middle of the day, does no harm: the second finds less to do.
@@ -12,7 +13,7 @@ next one; starting a run twice, or in the middle of the day, does no harm: the s
 * It is retried where that can help (network, lost worker). Nothing is lost: what was committed stays, the rest is
   pending again.
 * *It failed without a retry*: its log ends with the setting or file to change. Change it and clear the task.
-* `check` failed: the log lists the offending rows. The index that was live before stays live.
+* `check` failed: the log lists the offending rows. The index and the copies that were live before stay live.
 * `judge_index` failed: recall is below `index.min_recall`. The index that was live before stays live.
 * Single photos that can't be read are no failure: `atelier quarantine list`.
 
@@ -47,6 +48,71 @@ def atelier(*arguments: object) -> dict[str, Any]:
         raise AirflowFailException(str(error)) from error
 
 
+@task(multiple_outputs=True)
+def plan() -> dict[str, Any]:
+    params = get_current_context()["params"]
+    limit = ["--limit", params["limit"]] if params["limit"] else []
+    return atelier("plan", "--prefix", params["prefix"], *limit)
+
+
+@task
+def parts(planned: dict[str, Any]) -> list[int]:
+    return list(range(planned["parts"]))
+
+
+# a backfill of millions; photos have time limits of their own
+@task(multiple_outputs=True, execution_timeout=timedelta(days=7))
+def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
+
+
+# with nothing pending there is no part to wait for
+@task(multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED)
+def drift(planned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("drift", "--run", planned["run_id"])
+
+
+@task(multiple_outputs=True)
+def snapshot(planned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("snapshot", "--run-id", planned["run_id"])
+
+
+@task(multiple_outputs=True)
+def check(pinned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("check", "--snapshot", pinned["snapshot"])
+
+
+@task(multiple_outputs=True)
+def publish_tables(pinned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("tables", "publish", "--snapshot", pinned["snapshot"])
+
+
+@task(multiple_outputs=True)
+def build_index(planned: dict[str, Any], pinned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("index", "build", "--snapshot", pinned["snapshot"], "--run-id", planned["run_id"])
+
+
+@task(multiple_outputs=True)
+def judge_index(built: dict[str, Any]) -> dict[str, Any]:
+    return atelier("index", "evaluate", built["version"])
+
+
+@task(multiple_outputs=True)
+def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
+    return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
+
+
+# a night that went wrong after planning needs it most
+@task(multiple_outputs=True, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+def report(planned: dict[str, Any]) -> dict[str, Any]:
+    return atelier("report", "--run", planned["run_id"])
+
+
+@task
+def finish() -> None:
+    """Without a last task behind all, a run whose publishing failed would count as a success."""
+
+
 @dag(
     schedule=settings().airflow.schedule,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -70,64 +136,20 @@ def atelier(*arguments: object) -> dict[str, Any]:
 )
 def catalog_enrichment() -> None:
     """Wire the nightly run."""
-
-    @task(multiple_outputs=True)
-    def plan() -> dict[str, Any]:
-        params = get_current_context()["params"]
-        limit = ["--limit", params["limit"]] if params["limit"] else []
-        return atelier("plan", "--prefix", params["prefix"], *limit)
-
-    @task
-    def parts(planned: dict[str, Any]) -> list[int]:
-        return list(range(planned["parts"]))
-
-    # a backfill of millions; photos have time limits of their own
-    @task(multiple_outputs=True, execution_timeout=timedelta(days=7))
-    def enrich(part: int, planned: dict[str, Any]) -> dict[str, Any]:
-        return atelier("enrich", "--plan", planned["plan_id"], "--part", part, "--parts", planned["parts"])
-
-    # with nothing pending there is no part to wait for
-    @task(multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED)
-    def snapshot(planned: dict[str, Any]) -> dict[str, Any]:
-        return atelier("snapshot", "--run-id", planned["run_id"])
-
-    @task(multiple_outputs=True)
-    def check(pinned: dict[str, Any]) -> dict[str, Any]:
-        return atelier("check", "--snapshot", pinned["snapshot"])
-
-    @task(multiple_outputs=True)
-    def build_index(planned: dict[str, Any], pinned: dict[str, Any]) -> dict[str, Any]:
-        return atelier("index", "build", "--snapshot", pinned["snapshot"], "--run-id", planned["run_id"])
-
-    @task(multiple_outputs=True)
-    def judge_index(built: dict[str, Any]) -> dict[str, Any]:
-        return atelier("index", "evaluate", built["version"])
-
-    @task(multiple_outputs=True)
-    def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
-        return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
-
-    # a night that went wrong after planning needs it most
-    @task(multiple_outputs=True, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-    def report(planned: dict[str, Any]) -> dict[str, Any]:
-        return atelier("report", "--run", planned["run_id"])
-
-    @task
-    def finish() -> None:
-        """Without a last task behind both, a run whose publishing failed would count as a success."""
-
     planned = plan()
     enriched = enrich.partial(planned=planned).expand(part=parts(planned))
+    drifted = drift(planned)
     pinned = snapshot(planned)
     checked = check(pinned)
+    copied = publish_tables(pinned)
     built = build_index(planned, pinned)
     published = publish_index(planned, built)
-    enriched >> pinned
-    checked >> built
+    enriched >> drifted >> pinned
+    checked >> [built, copied]
     built >> judge_index(built) >> published
     reported = report(planned)
-    published >> reported
-    [published, reported] >> finish()
+    [published, copied] >> reported
+    [published, copied, reported] >> finish()
 
 
 catalog_enrichment()

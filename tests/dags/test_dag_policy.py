@@ -81,4 +81,12 @@ def test_a_failed_publish_fails_the_run(dags: dict) -> None:
     """The report runs whatever happened, so it must not be the only last task."""
     (last,) = dags["catalog_enrichment"].leaves
     assert last.trigger_rule == "all_success"
-    assert {"publish_index", "report"} <= last.upstream_task_ids
+    assert {"publish_index", "publish_tables", "report"} <= last.upstream_task_ids
+
+
+def test_nothing_is_published_before_the_checks(dags: dict) -> None:
+    """What a blocking check refuses reaches neither the index nor the Parquet copies."""
+    dag = dags["catalog_enrichment"]
+    for task_id in ("publish_index", "publish_tables"):
+        assert "check" in dag.get_task(task_id).get_flat_relative_ids(upstream=True)
+    assert "drift" in dag.get_task("check").get_flat_relative_ids(upstream=True), "drift is one of the checks"

@@ -28,9 +28,9 @@ from models.heads import Head
 from models.training.calibration import label_thresholds
 from models.training.classify import Ready, Request, prepare
 from models.training.features import FeatureSet
-from models.training.heads import Examples, HeadTrainer, OnEpoch, logits_of, new_head
+from models.training.heads import Examples, HeadOptions, HeadTrainer, OnEpoch, logits_of, new_head
 from models.training.log import TrainingLog
-from models.training.splits import TEST, VALIDATION
+from models.training.splits import TEST, VALIDATION, Split
 from models.training.targets import MISSING, Plan, Targets
 
 NAIVE, NAIVE_ARGMAX, MULTI_TASK = METHODS = ("naive", "naive_argmax", "multi_task")
@@ -151,12 +151,15 @@ def compare_heads(
     first weights, other batches and other products. Logs go to `folder`/repeat_i/naive and multi_task.
 
     Raises:
-        DataError: see `prepare`; fewer than two heads; or the request asks for what the naive head has no place for.
+        DataError: see `prepare`; fewer than two heads; or the request asks for what the naive head has no
+            place for, or for a saved split.
     """
     if len(request.heads) < 2:
         raise DataError("to compare with one layer over the labels of all heads, name at least two heads")
     if request.start or request.inputs:
         raise DataError("a comparison trains on the features alone and from the start")
+    if not isinstance(request.split, Split):
+        raise DataError("every repeat of a comparison has a split of its own: give a rule, not a saved split")
     results: dict[str, dict[str, dict[str, list[float]]]] = {}
     rows, labels = [], []
     for number in range(repeats):
@@ -202,7 +205,7 @@ def _logged(folder: Path, on_epoch: OnEpoch) -> OnEpoch:
     return logged
 
 
-def _train_naive(ready: Ready, joined: Joined, options: Any, folder: Path, on_epoch: OnEpoch) -> Decide:
+def _train_naive(ready: Ready, joined: Joined, options: HeadOptions, folder: Path, on_epoch: OnEpoch) -> Decide:
     plan = joined.plan()
     examples = replace(ready.examples, targets={NAIVE: joined.encode()})
     start = {NAIVE: new_head(plan, examples, {}, options.seed)}
@@ -211,7 +214,7 @@ def _train_naive(ready: Ready, joined: Joined, options: Any, folder: Path, on_ep
     return lambda of, rows: torch.sigmoid(logits_of(head, of, rows)).numpy()
 
 
-def _train_multi_task(ready: Ready, joined: Joined, options: Any, folder: Path, on_epoch: OnEpoch) -> Decide:
+def _train_multi_task(ready: Ready, joined: Joined, options: HeadOptions, folder: Path, on_epoch: OnEpoch) -> Decide:
     log = _logged(folder / MULTI_TASK, on_epoch)
     heads = HeadTrainer(ready.examples, list(joined.plans), ready.heads, options, folder / MULTI_TASK).fit(log)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipeline.cli.output import console, emit, log, progress
+from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,6 +60,8 @@ def compare(
 
     heads = [ALIASES.get(name, name) for name in head]
     several = {ALIASES.get(name, name) for name in multi or []}
+    if strange := sorted(several - set(heads)):
+        raise InputError(f"--multi is for {strange[0]!r}, which is not compared here; --head {strange[0]} is missing")
     request = Request(
         heads={name: "multi" if name in several else "single" for name in heads},
         min_count=min_count,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from models.training.features import FeatureWriter
 from pipeline.cli import app, register
+from pipeline.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,11 @@ def test_features_of_a_product_list(cli, tmp_path: Path) -> None:
     assert made["heads"] == ["brand", "type"]
     assert made["left_out"] == {"missing": 1}
     assert made["notes"] == ["head 'brand' has only the label 'Nike': a single-label head needs two to learn"]
+
+
+def test_multi_is_for_a_head_that_is_compared(cli, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--head color is missing"):
+        run(cli, "classify", "compare", tmp_path, "--features", "f", "--head", "type", "--multi", "color")
 
 
 def test_help_teaches_by_example(cli) -> None:

@@ -146,7 +146,7 @@ class IndexSettings(Section):
     keep_versions: int = Field(5, ge=1, description="index versions that gc keeps besides the live one")
     memory_gib: float = Field(8.0, gt=0, description="memory a build may use; more is refused before it starts")
     search_memory_gib: float = Field(
-        8.0, gt=0, description="memory an open index may occupy; galleries that need more get 1-bit codes, re-ranked"
+        8.0, gt=0, description="memory an open index may occupy; 16-bit vectors that do not fit are kept in 8 bits"
     )
 
 
@@ -201,6 +201,17 @@ class PublishSettings(Section):
     file_mib: int = Field(128, ge=1, description="a Parquet file is closed when it has grown to this size")
 
 
+class ReportSettings(Section):
+    """How much a run's page shows (`atelier report`); it stays below 5 MB whatever the run's size."""
+
+    gallery_photos: int = Field(24, ge=0, le=60, description="photos in the gallery, at the most")
+    look_photos: int = Field(8, ge=0, le=20, description="photos in each list of those worth a look, at the most")
+    reject_photos: int = Field(30, ge=0, le=60, description="photos shown of the quarantine, at the most")
+    thumbnail_bytes: int = Field(
+        3_300_000, ge=0, le=4_000_000, description="bytes of all thumbnails of a page; what is beyond is left out"
+    )
+
+
 class AirflowSettings(Section):
     """How DAG tasks start the product's commands."""
 
@@ -228,6 +239,7 @@ class Settings(BaseSettings):
     checks: ChecksSettings = ChecksSettings()
     drift: DriftSettings = DriftSettings()
     publish: PublishSettings = PublishSettings()
+    report: ReportSettings = ReportSettings()
     airflow: AirflowSettings = AirflowSettings()
 
     @classmethod

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.index.choose import BLOCK_VECTORS
 from pipeline.index.files import Files
 from pipeline.index.gallery import Index
-from pipeline.index.judge import judge
+from pipeline.index.judge import Carried, judge
 from pipeline.index.layout import Task, Work
 from pipeline.index.making import file_entry, kept_out
 from pipeline.index.manifest import Manifest
 from pipeline.index.rows import Rows
 from pipeline.index.source import Source
 from pipeline.index.spill import Spill
-from pipeline.index.truth import FILTERED, Queries, Truth, pick_queries
+from pipeline.index.truth import FILTERED, Nearest, Queries, Truth, pick_queries
 from pipeline.settings import IndexSettings
 
 MAX_ADDED = 0.05
@@ -58,22 +60,24 @@ def assess(
     index = Index(manifest, files, settings.threads)
     carried = None if base is None else _carried(base, files, index.rows, new)
     if carried is not None and base is not None and base.judgement is not None:
-        truth, added = carried
+        truth, answers, added = carried
         drawn = base.judgement.drawn_for
     else:
         queries = held_out_queries(index, source, settings.held_out)
-        truth, added, drawn = Truth.of(queries, index.rows, source.vectors(None)), 0, manifest.version
-    judgement = judge(index, truth).model_copy(update={"drawn_for": drawn, "added_since": added})
-    products = index.rows.count_products()
-    manifest = manifest.model_copy(update={"judgement": judgement, "products": products})
-    return _save(manifest, truth, index.rows, folder)
+        truth, answers, added, drawn = Truth.of(queries, index.rows, source.vectors(None)), None, 0, manifest.version
+    judgement, answered = judge(index, truth, answers)
+    judgement = judgement.model_copy(update={"drawn_for": drawn, "added_since": added})
+    manifest = manifest.model_copy(update={"judgement": judgement})
+    return _save(manifest, truth, answered, folder)
 
 
-def _carried(base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task, Spill]]) -> tuple[Truth, int] | None:
-    """The truth of the base, brought up to date, and the vectors added since it was drawn; None if it can't be used.
+def _carried(
+    base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task, Spill]]
+) -> tuple[Truth, Carried, int] | None:
+    """Truth and answers of the base, brought up to date, and the vectors added since; None if they can't be used.
 
-    It can't where a vector has another label or shard than before, where a shard may have been trained on its queries,
-    where vectors came back that had been masked, or where too much is new for the old queries to stand for it.
+    They can't where a vector has another label or shard than before, where a shard may have been trained on the
+    queries, where vectors came back that had been masked, or where too much is new for the old queries to stand for it.
     """
     if base.truth is None or base.judgement is None:
         return None
@@ -83,51 +87,88 @@ def _carried(base: Manifest, files: Files, rows: Rows, new: Sequence[tuple[Task,
     if any(task.work is Work.BUILD and not task.rows.plan.choice.exact for task, _ in new):
         return None
     before = Rows(files.path(base.ids), base)
-    blocks = list(_new_blocks(new, before))
-    arrived = sum(len(ids) for ids, _ in blocks)
-    added = base.judgement.added_since + arrived
-    came_back = int((before.of_ids(rows.ids(np.flatnonzero(rows.live))) < 0).sum()) - arrived
-    if came_back or added > MAX_ADDED * rows.manifest.vectors:
+    now = _rows_now(before, rows, new)
+    if now is None:
         return None
-    if _moved(before, rows):
+    fresh = rows.live.copy()
+    fresh[now[now >= 0]] = False
+    added = base.judgement.added_since + int(fresh.sum())
+    if added > MAX_ADDED * rows.manifest.vectors or _labelled_anew(before, rows, now):
         return None
-    truth = Truth.load(files.path(base.truth), rows)
-    if truth is None:
+    # an id that was there before, in another shard or masked, is no new vector
+    if _any_known(before.ids(np.arange(len(before))), rows.ids(np.flatnonzero(fresh))):
         return None
-    truth.offer(rows, blocks)
-    return truth, added
+    loaded = Truth.load(files.path(base.truth), now)
+    if loaded is None:
+        return None
+    truth, answers = loaded
+    truth.offer(rows, _fresh_blocks(rows, new, fresh))
+    return truth, Carried(answers, fresh), added
 
 
-def _moved(before: Rows, rows: Rows) -> bool:
-    """Whether a vector that was there before has another label by which queries are filtered, or another shard."""
-    old = np.flatnonzero(before.live)
-    now = rows.of_ids(before.ids(old))
-    old, now = old[now >= 0], now[now >= 0]
+def _any_known(many: np.ndarray, few: np.ndarray) -> bool:
+    """Whether any of `few` ids (int64) is among `many`."""
+    if not len(few):
+        return False
+    few = np.sort(few)
+    return bool((few[np.minimum(np.searchsorted(few, many), len(few) - 1)] == many).any())
+
+
+def _rows_now(before: Rows, rows: Rows, new: Sequence[tuple[Task, Spill]]) -> np.ndarray | None:
+    """The row now of each row of the base, int64, -1 for those that are gone; None if a masked one came back."""
+    entries = {entry.name: entry for entry in rows.manifest.shards}
+    built = {task.rows.plan.name for task, _ in new if task.work is Work.BUILD}
+    now = np.full(len(before), -1, np.int64)
+    for old in before.manifest.shards:
+        entry = entries.get(old.name)
+        if entry is None:
+            continue
+        here = slice(old.first, old.first + old.rows)
+        if old.name in built:
+            ids = rows.ids(np.arange(entry.first, entry.first + entry.rows))
+            places = pc.index_in(pa.array(before.ids(np.arange(old.first, old.first + old.rows))), pa.array(ids))
+            found = places.fill_null(-1).to_numpy().astype(np.int64)
+        else:
+            found = np.arange(old.rows)
+        places_now = np.where(found >= 0, found + entry.first, -1)
+        alive = (found >= 0) & rows.live[np.maximum(places_now, 0)]
+        if (alive & ~before.live[here]).any():
+            return None
+        now[here] = np.where(alive, places_now, -1)
+    return now
+
+
+def _labelled_anew(before: Rows, rows: Rows, now: np.ndarray) -> bool:
+    """Whether a vector that was there before has another label by which queries are filtered."""
+    stayed = np.flatnonzero(now >= 0)
     for column in FILTERED:
         (old_codes, old_numbers), (codes, numbers) = before.codes(column), rows.codes(column)
         translated = np.array([*(numbers.get(value, -2) for value in old_numbers), -1], np.int32)
-        if not np.array_equal(translated[old_codes[old]], codes[now]):
+        if not np.array_equal(translated[old_codes[stayed]], codes[now[stayed]]):
             return True
-    names = [[entry.name for entry in one.manifest.shards] for one in (before, rows)]
-    translated = np.array([names[1].index(name) if name in names[1] else -2 for name in names[0]], np.int32)
-    return not np.array_equal(translated[before.shard_codes()[old]], rows.shard_codes()[now])
+    return False
 
 
-def _new_blocks(new: Sequence[tuple[Task, Spill]], before: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks (ids, vectors) that could not be found in the base."""
+def _fresh_blocks(
+    rows: Rows, new: Sequence[tuple[Task, Spill]], fresh: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks (gallery rows, vectors) of what is fresh."""
+    entries = {entry.name: entry for entry in rows.manifest.shards}
     for task, spill in new:
-        ids, vectors = task.new_ids, spill.vectors
-        for first in range(0, len(ids), BLOCK_VECTORS):
-            block = slice(first, first + BLOCK_VECTORS)
-            unknown = before.of_ids(ids[block]) < 0
-            if unknown.any():
-                yield ids[block][unknown], vectors[block][unknown]
+        first = entries[task.rows.plan.name].first + len(task.ids) - task.new if task.new else 0
+        for start in range(0, task.new, BLOCK_VECTORS):
+            at = np.arange(first + start, first + min(start + BLOCK_VECTORS, task.new))
+            wanted = fresh[at]
+            if wanted.any():
+                yield at[wanted], spill.vectors[start : start + BLOCK_VECTORS][wanted]
 
 
-def _save(manifest: Manifest, truth: Truth, rows: Rows, folder: Path) -> tuple[Manifest, dict[str, Path]]:
-    """Write the truth to a file of the version; it is named by its content, as two builds may round differently."""
+def _save(
+    manifest: Manifest, truth: Truth, answers: Mapping[str, Nearest], folder: Path
+) -> tuple[Manifest, dict[str, Path]]:
+    """Write truth and answers to a file of the version, named by its content, as two builds may round differently."""
     path = folder / "queries.npz"
-    truth.save(path, rows)
+    truth.save(path, answers)
     entry = file_entry(path)
     key = f"versions/{manifest.version}/queries-{entry.sha256[:12]}.npz"
     return manifest.model_copy(update={"truth": entry.model_copy(update={"key": key})}), {key: path}

@@ -226,7 +226,7 @@ def _assemble(
         dim=origin.dim,
         kinds=origin.kinds,
         vectors=sum(entry.live for entry in entries),
-        products=0,
+        products=source.products(),
         bytes=sum(entry.bytes for entry in entries),
         ids=ids.model_copy(update={"key": f"versions/{version}/ids.parquet"}),
         shards=tuple(entries),
@@ -241,7 +241,7 @@ def _placed(segment: SegmentEntry, version: str, fresh: dict[str, Path]) -> Segm
     """The segment with its new files in the version's folder."""
     update = {
         field: file.model_copy(update={"key": f"versions/{version}/{file.key}"})
-        for field, file in (("file", segment.file), ("vectors", segment.vectors))
+        for field, file in (("file", segment.file), ("ranker", segment.ranker))
         if file is not None and file.key in fresh
     }
     return segment.model_copy(update=update)

@@ -1,8 +1,10 @@
 """Which kind of shard, how many of them, and what that costs: pure functions, so that every threshold is tested.
 
-Figures behind the thresholds (512 numbers a vector, one core): exact search costs about 0.17 ms a thousand vectors;
-inverted lists with 8-bit codes reach recall@10 of 0.99 at a fortieth of that; 1-bit codes need a sixth of the memory
-and reach the same once their candidates are ranked again by the full vectors.
+Figures behind the thresholds (100,000 x 512 numbers, one core, `benchmarks/index_against_autofaiss.py`): exact search
+costs about 0.17 ms a thousand vectors. Inverted lists with 1-bit codes (RaBitQ, Gao and Long, arXiv 2405.12497) whose
+candidates are ranked again by 8-bit vectors reach recall@10 of 0.99 at a hundredth of that, and by 16-bit vectors
+0.999; lists with 8-bit codes alone reach the same 0.99 at half the speed. On features of real photos, 10 candidates a
+result leave nothing out that 1-bit codes could find, without a rotation before.
 """
 
 from __future__ import annotations
@@ -14,19 +16,20 @@ from typing import Literal
 
 from pipeline.errors import SettingError
 
-Codec = Literal["fp16", "sq8", "rabitq"]
+Codec = Literal["fp16", "rabitq"]
+Ranker = Literal["", "sq8", "fp16"]
 
 SHARD_VECTORS = 2_000_000
 """A group with more vectors is split by the hash of the vectors' ids."""
 MAX_PARTS = 256
 BLOCK_VECTORS = 8_192
 """Vectors that are converted and added at once."""
-SQ8_CEILING = 0.995
-"""A higher target for recall@10 keeps 16 bits a number: 8 reach 0.98 to 0.995, the less the closer neighbors lie."""
-TRAIN_PER_LIST = 40
-"""Training vectors a list: beyond about 40 k-means centers hardly move."""
-RERANK = 10
-"""Candidates a wanted result that 1-bit codes hand over to be ranked by the full vectors."""
+SQ8_CEILING = 0.99
+"""A higher target for recall@10 ranks by 16 bits a number: 8 reach 0.98 to 0.995, the less the closer neighbors lie."""
+ONE_BIT_FROM = 128
+"""Shorter vectors are kept whole in their lists: one bit a number says too little of so few numbers."""
+TRAIN_PER_LIST = 20
+"""Training vectors a list: twice as many cost twice the training and save a twentieth of the lists to look at."""
 ROW_BYTES = 64
 """Memory of one gallery row during a build: id, its sort order, shard, batch."""
 GIB = 2**30
@@ -36,13 +39,13 @@ GIB = 2**30
 class Choice:
     """What one shard is made of.
 
-    `lists` is 0 for exact search. `rerank` > 0: that many candidates a wanted result are ranked again by float16
-    vectors, which lie in a file of their own and are mapped, not read.
+    `lists` is 0 for exact search. With a `ranker` candidates are ranked again by vectors of 8 or 16 bits a
+    number, which lie in a file of their own and are mapped, not read.
     """
 
     codec: Codec
     lists: int = 0
-    rerank: int = 0
+    ranker: Ranker = ""
 
     @property
     def exact(self) -> bool:
@@ -51,9 +54,9 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """As written in the manifest, in the manner of FAISS's factory: Exact,FP16 or IVF894,SQ8."""
+        """As written in the manifest, in the manner of FAISS's factory: Exact,FP16 or IVF894,RABITQ,Rerank-SQ8."""
         family = "Exact" if self.exact else f"IVF{self.lists}"
-        return f"{family},{self.codec.upper()}" + (f",Rerank{self.rerank}" if self.rerank else "")
+        return f"{family},{self.codec.upper()}" + (f",Rerank-{self.ranker.upper()}" if self.ranker else "")
 
 
 def choose(n: int, dim: int, *, memory_bytes: int, exact_below: int, target: float) -> Choice:
@@ -68,12 +71,12 @@ def choose(n: int, dim: int, *, memory_bytes: int, exact_below: int, target: flo
     """
     if n < exact_below or n < 256:
         return Choice("fp16")
-    lists = list_count(n)
-    if target > SQ8_CEILING and code_bytes("fp16", dim) * n <= memory_bytes:
-        return Choice("fp16", lists)
-    if code_bytes("sq8", dim) * n <= memory_bytes:
-        return Choice("sq8", lists)
-    return Choice("rabitq", lists, RERANK)
+    if dim < ONE_BIT_FROM:
+        return Choice("fp16", list_count(n))
+    finest = Choice("rabitq", list_count(n), "fp16")
+    if target > SQ8_CEILING and vector_bytes(finest, dim) * n <= memory_bytes:
+        return finest
+    return Choice("rabitq", finest.lists, "sq8")
 
 
 def list_count(n: int) -> int:
@@ -81,10 +84,12 @@ def list_count(n: int) -> int:
     return max(16, min(16_384, round(2 * math.sqrt(n))))
 
 
-def code_bytes(codec: Codec, dim: int) -> int:
-    """Bytes one vector occupies in a shard that is open, its 8-byte id included."""
-    numbers = {"fp16": 2 * dim, "sq8": dim, "rabitq": dim // 8 + 16}[codec]
-    return numbers + 8
+def vector_bytes(choice: Choice, dim: int) -> int:
+    """Bytes one vector occupies in a shard that is open: its code, its 8-byte id, and what ranks it again."""
+    if choice.exact:
+        return 2 * dim
+    code = {"fp16": 2 * dim, "rabitq": -(-dim // 8) + 8}[choice.codec]
+    return code + 8 + {"": 0, "sq8": dim, "fp16": 2 * dim}[choice.ranker]
 
 
 def training_size(choice: Choice, n: int) -> int:
@@ -93,8 +98,8 @@ def training_size(choice: Choice, n: int) -> int:
 
 
 def build_bytes(choice: Choice, n: int, dim: int) -> int:
-    """Peak memory of building one shard: its codes (lists grow by doubling), its sample twice, its centers, a block."""
-    codes = code_bytes(choice.codec, dim) * n * (1 if choice.exact else 2)
+    """Peak memory of building one shard: its codes (they grow by doubling), its sample twice, its centers, a block."""
+    codes = 2 * vector_bytes(choice, dim) * n
     sample = 2 * 4 * dim * training_size(choice, n)
     return codes + sample + 4 * dim * choice.lists + 3 * 4 * dim * BLOCK_VECTORS
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from pipeline.index.choose import Choice
 from pipeline.index.files import Files
 from pipeline.index.manifest import (
     POINTER_KEY,
+    FileEntry,
     Manifest,
     Pointer,
     SegmentEntry,
@@ -135,6 +137,27 @@ class Index:
         """Gallery rows int64 (n, k) of the nearest, -1 where there are no more; queries as `search` takes them."""
         return self._nearest(self._checked(queries, k, None), k, where, shards)[0]
 
+    def search_scored(
+        self,
+        queries: np.ndarray,
+        k: int,
+        where: Where | None = None,
+        shards: Sequence[str] | None = None,
+        *,
+        among: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores float32 (n, k) and rows as `search_rows` gives them.
+
+        Args:
+            queries: as `search` takes them.
+            k: results a query.
+            where: as `search` takes it.
+            shards: names of shards to look into; None: all.
+            among: bool, a gallery row each: what a search without it would find among these, looking at as many lists.
+        """
+        rows, scores = self._nearest(self._checked(queries, k, None), k, where, shards, among)
+        return scores, rows
+
     def vectors_of(self, rows: np.ndarray) -> np.ndarray:
         """float32 (n, dim), L2-normalized, of gallery rows: as stored, from 8-bit codes where nothing better is."""
         out = np.empty((len(rows), self.manifest.dim), np.float32)
@@ -204,7 +227,12 @@ class Index:
         return rows[:k], scores[:k]
 
     def _nearest(
-        self, queries: np.ndarray, k: int, where: Where | None, shards: Sequence[str] | None
+        self,
+        queries: np.ndarray,
+        k: int,
+        where: Where | None,
+        shards: Sequence[str] | None,
+        among: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows int64 (n, k) and scores float32 (n, k) over the shards that hold anything to find."""
         mask = self._mask(_frozen(where)) if where or self.rows.any_dead else None
@@ -217,7 +245,15 @@ class Index:
                 keep = None
             if keep is not None and not keep.any():
                 continue
-            found_scores, found = self._shard(entry).search(queries, k, keep)
+            if among is None:
+                found_scores, found = self._shard(entry).search(queries, k, keep)
+            else:
+                wanted = among[entry.first : entry.first + entry.rows]
+                if not wanted.any():
+                    continue
+                probes = self._shard(entry).probes_for(entry.rows if keep is None else int(keep.sum()), k)
+                kept = wanted if keep is None else wanted & keep
+                found_scores, found = self._shard(entry).look(queries, k, kept, probes)
             rows.append(np.where(found < 0, -1, found + entry.first))
             scores.append(found_scores)
         all_rows, all_scores = np.concatenate(rows, axis=1), np.concatenate(scores, axis=1)
@@ -235,18 +271,20 @@ class Index:
 
     def _open_shard(self, entry: ShardEntry) -> Shard:
         segments = tuple(self._open_segment(segment) for segment in entry.segments)
-        return Shard(segments, Choice(entry.codec, entry.lists, entry.rerank), entry.probes)
+        return Shard(segments, Choice(entry.codec, entry.lists, entry.ranker), entry.probes, entry.candidates)
 
     def _open_segment(self, entry: SegmentEntry) -> Segment:
-        path, dim = self._files.path(entry.file), self.manifest.dim
+        index = self._open_file(entry.file, entry.rows)
+        return Segment(index) if entry.ranker is None else Segment(index, self._open_file(entry.ranker, entry.rows))
+
+    def _open_file(self, entry: FileEntry, rows: int) -> Any:
+        path, dim = self._files.path(entry), self.manifest.dim
         index = faiss_shards.read(path, mapped=True)
-        if index.ntotal != entry.rows or index.d != dim:
+        if index.ntotal != rows or index.d != dim:
             raise InputError(
-                f"{path} holds {index.ntotal} vectors of {index.d} numbers, the manifest says {entry.rows} of {dim}"
+                f"{path} holds {index.ntotal} vectors of {index.d} numbers, the manifest says {rows} of {dim}"
             )
-        if entry.vectors is None:
-            return Segment(index)
-        return Segment(index, faiss_shards.map_vectors(self._files.path(entry.vectors), entry.rows, dim))
+        return index
 
     def _hits(self, rows: np.ndarray, scores: np.ndarray) -> list[Hit]:
         hits = []

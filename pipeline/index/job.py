@@ -155,7 +155,7 @@ def measure_again(settings: Settings, version: str, seed: int) -> Judgement:
     index = Index(manifest, Files(store, Path(settings.index.cache)), settings.index.threads)
     with table_source(settings, warehouse, pick_snapshot(warehouse, manifest.snapshot)) as source:
         queries = held_out_queries(index, source, settings.index.held_out, seed)
-        return judge(index, Truth.of(queries, index.rows, source.vectors(None)))
+        return judge(index, Truth.of(queries, index.rows, source.vectors(None)))[0]
 
 
 def index_row(manifest: Manifest, run_id: str) -> pa.Table:

@@ -1,39 +1,112 @@
 """Recall against the truth, overall, by shard and under filters; latency; the gate.
 
 Vectors that score the same as the k-th (the same photo under two keys) count as right, too.
+
+What a version answers is stored with it. A version that only adds files to the one before is judged by the answers of
+the old files, which the next build takes over without those that are gone, together with what the new files answer: the
+same candidates from the same codes. That this holds is tried with `TIMED_QUERIES` searches of the new version itself.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.errors import GateError
-from pipeline.index.gallery import Index
+from pipeline.index.gallery import Index, Where
 from pipeline.index.manifest import Judgement, Manifest, Recall
-from pipeline.index.truth import FILTERED, Nearest, Queries, Truth
+from pipeline.index.truth import FILTERED, SCOPES, Nearest, Queries, Truth
 from pipeline.settings import IndexSettings
 
 AT = (1, 10, 100)
 TIMED_QUERIES = 100
+ANSWERS_KEPT = 120
+"""Answers kept a query: the 100 best, the query itself, and some to spare for those that go."""
+AGREEMENT = 0.99
+"""Share of the ten best that carried answers and the version itself have to have in common."""
 
 
-def judge(index: Index, truth: Truth) -> Judgement:
-    """Measure `index` (opened, of any version) with held-out queries, none of which was trained on."""
+@dataclass(frozen=True)
+class Carried:
+    """Answers of the version before, without what is gone; `fresh` (bool, a gallery row each) is what they lack."""
+
+    answers: Mapping[str, Nearest]
+    fresh: np.ndarray
+
+
+def judge(index: Index, truth: Truth, carried: Carried | None = None) -> tuple[Judgement, dict[str, Nearest]]:
+    """Measure `index` (opened, of any version) with held-out queries, none of which was trained on.
+
+    Returns:
+        the judgement, and the answers by scope (`truth.SCOPES`) for the next version.
+    """
     started = time.monotonic()
     queries = truth.queries
-    shares = _recalls(truth.nearest["all"], index.search_rows(queries.vectors, AT[-1] + 1), queries.rows)
-    filtered = {name: _filtered(index, queries, truth.nearest[name], name) for name in FILTERED}
+    timed, latency = _timed(index, queries)
+    answers = None if carried is None else {scope: _more(index, queries, scope, carried) for scope in SCOPES}
+    if answers is None or _agreement(answers["all"], timed) < AGREEMENT:
+        answers = {scope: _answers(index, queries, scope) for scope in SCOPES}
+    shares = _recalls(truth.nearest["all"], answers["all"], queries.rows)
     overall = _mean(shares, _weights(index, queries))
     alone = len(index.manifest.shards) == 1
-    return Judgement(
+    filtered = {name: _mean(_recalls(truth.nearest[name], answers[name], queries.rows)) for name in FILTERED}
+    by_shard = {index.manifest.shards[0].name: overall} if alone else _by_shard(index, truth, answers["shard"])
+    judgement = Judgement(
         overall=overall,
-        shards={index.manifest.shards[0].name: overall} if alone else _by_shard(index, queries, truth.nearest["shard"]),
+        shards=by_shard,
         filtered={name: recall for name, recall in filtered.items() if recall.queries},
-        latency_ms=_latency(index, queries.vectors[:TIMED_QUERIES]),
+        latency_ms=latency,
         seconds=time.monotonic() - started,
     )
+    return judgement, answers
+
+
+def _askings(index: Index, queries: Queries, scope: str) -> Iterator[tuple[np.ndarray, Where | None, list[str] | None]]:
+    """What to ask for a scope: queries (int64), filter, shards."""
+    if scope == "all":
+        yield np.arange(len(queries.rows)), None, None
+    elif scope == "shard":
+        codes = index.rows.shard_codes()[queries.rows]
+        for number, entry in enumerate(index.manifest.shards):
+            if (codes == number).any():
+                yield np.flatnonzero(codes == number), None, [entry.name]
+    else:
+        values = index.rows.values(scope, queries.rows)
+        for value in sorted({value for value in values if value is not None}):
+            yield np.array([i for i, own in enumerate(values) if own == value]), {scope: value}, None
+
+
+def _answers(index: Index, queries: Queries, scope: str) -> Nearest:
+    """What the index answers in a scope."""
+    answers = Nearest(len(queries.rows), ANSWERS_KEPT)
+    if scope == "shard" and len(index.manifest.shards) == 1:
+        return answers  # the same as overall, and not asked again
+    for asked, where, names in _askings(index, queries, scope):
+        answers.offer_own(asked, *index.search_scored(queries.vectors[asked], ANSWERS_KEPT, where, names))
+    return answers
+
+
+def _more(index: Index, queries: Queries, scope: str, carried: Carried) -> Nearest:
+    """Carried answers with those among what is fresh."""
+    answers = carried.answers[scope]
+    if carried.fresh.any() and not (scope == "shard" and len(index.manifest.shards) == 1):
+        for asked, where, names in _askings(index, queries, scope):
+            vectors = queries.vectors[asked]
+            found = index.search_scored(vectors, ANSWERS_KEPT, where, names, among=carried.fresh)
+            answers.offer_own(asked, *found)
+    return answers
+
+
+def _agreement(answers: Nearest, timed: np.ndarray) -> float:
+    """Share of the results of real searches, int64 (n, 10), that are among the ten best of the carried answers."""
+    shares = [
+        len(set(real[real >= 0]) & set(own)) / max(1, (real >= 0).sum())
+        for own, real in zip(answers.rows[:, : timed.shape[1]], timed, strict=False)
+    ]
+    return float(np.mean(shares)) if shares else 1.0
 
 
 def _weights(index: Index, queries: Queries) -> np.ndarray:
@@ -44,40 +117,26 @@ def _weights(index: Index, queries: Queries) -> np.ndarray:
     return live[codes] / asked[codes]
 
 
-def _by_shard(index: Index, queries: Queries, truth: Nearest) -> dict[str, Recall]:
+def _by_shard(index: Index, truth: Truth, answers: Nearest) -> dict[str, Recall]:
     """Recall of each shard's own queries, searched in that shard alone."""
-    codes = index.rows.shard_codes()[queries.rows]
-    recalls = {}
-    for number, entry in enumerate(index.manifest.shards):
-        asked = np.flatnonzero(codes == number)
-        found = index.search_rows(queries.vectors[asked], AT[-1] + 1, shards=[entry.name])
-        shares = _recalls(truth, found, queries.rows, asked)
-        if len(asked):
-            recalls[entry.name] = _mean(shares)
-    return recalls
+    codes = index.rows.shard_codes()[truth.queries.rows]
+    shares = _recalls(truth.nearest["shard"], answers, truth.queries.rows)
+    return {
+        entry.name: _mean(shares[codes == number])
+        for number, entry in enumerate(index.manifest.shards)
+        if (codes == number).any()
+    }
 
 
-def _filtered(index: Index, queries: Queries, truth: Nearest, column: str) -> Recall:
-    """Recall of searches with where = the query's own value of `column`."""
-    values = index.rows.values(column, queries.rows)
-    shares = []
-    for value in sorted({value for value in values if value is not None}):
-        asked = np.array([i for i, own in enumerate(values) if own == value])
-        found = index.search_rows(queries.vectors[asked], AT[-1] + 1, where={column: value})
-        shares.append(_recalls(truth, found, queries.rows, asked))
-    return _mean(np.concatenate(shares) if shares else np.empty((0, len(AT))))
-
-
-def _recalls(truth: Nearest, found: np.ndarray, own: np.ndarray, asked: np.ndarray | None = None) -> np.ndarray:
-    """Recall at each of `AT` for each asked query: (n, 3); NaN where there is nothing to find."""
-    asked = np.arange(len(own)) if asked is None else asked
-    shares = np.full((len(asked), len(AT)), np.nan)
-    for number, (query, rows) in enumerate(zip(asked.tolist(), found.tolist(), strict=True)):
+def _recalls(truth: Nearest, answers: Nearest, own: np.ndarray) -> np.ndarray:
+    """Recall at each of `AT` for each query: (n, 3); NaN where there is nothing to find."""
+    shares = np.full((len(own), len(AT)), np.nan)
+    for query, rows in enumerate(answers.rows.tolist()):
         hits = [row for row in rows if row >= 0 and row != own[query]]
         for column, k in enumerate(AT):
             right, n = truth.right(query, k)
             if n:
-                shares[number, column] = min(len(right.intersection(hits[:k])), n) / n
+                shares[query, column] = min(len(right.intersection(hits[:k])), n) / n
     return shares
 
 
@@ -91,16 +150,18 @@ def _mean(shares: np.ndarray, weights: np.ndarray | None = None) -> Recall:
     return Recall(queries=int(real.sum()), at_1=at[0], at_10=at[1], at_100=at[2])
 
 
-def _latency(index: Index, vectors: np.ndarray) -> dict[str, float]:
-    """Milliseconds of single queries (k=10), after one for warming up."""
-    times: list[float] = []
-    for number in range(-1, len(vectors)) if len(vectors) else ():
+def _timed(index: Index, queries: Queries) -> tuple[np.ndarray, dict[str, float]]:
+    """Rows int64 (n, 10) found by single queries, and milliseconds a query, after one for warming up."""
+    found, times = [], []
+    for number in range(-1, min(TIMED_QUERIES, len(queries.rows))) if len(queries.rows) else ():
         started = time.perf_counter()
-        index.search_rows(vectors[max(number, 0)][None], 10)
-        times.append((time.perf_counter() - started) * 1e3)
-    if len(times) < 2:
-        return {}
-    return {f"p{p}": round(float(np.percentile(times[1:], p)), 3) for p in (50, 95, 99)}
+        rows = index.search_rows(queries.vectors[max(number, 0)][None], 10)
+        if number >= 0:
+            times.append((time.perf_counter() - started) * 1e3)
+            found.append(rows[0])
+    if not found:
+        return np.empty((0, 10), np.int64), {}
+    return np.stack(found), {f"p{p}": round(float(np.percentile(times, p)), 3) for p in (50, 95, 99)}
 
 
 def gate(manifest: Manifest, settings: IndexSettings) -> None:

@@ -168,7 +168,7 @@ def _task(shard: ShardRows, before: tuple[ShardEntry, np.ndarray] | None) -> Tas
 
 def _same_family(entry: ShardEntry, plan: ShardPlan) -> bool:
     choice = plan.choice  # the number of lists may differ: growth decides when they no longer fit
-    return (entry.codec, entry.lists > 0, entry.rerank) == (choice.codec, choice.lists > 0, choice.rerank)
+    return (entry.codec, entry.lists > 0, entry.ranker) == (choice.codec, choice.lists > 0, choice.ranker)
 
 
 def write_ids(tasks: Sequence[Task], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,18 @@ from urllib.parse import quote
 import numpy as np
 
 from pipeline.index import shards
-from pipeline.index.choose import BLOCK_VECTORS, training_size
+from pipeline.index.choose import training_size
 from pipeline.index.device import BuildDevice
 from pipeline.index.files import Files, file_sha256
 from pipeline.index.layout import Task, Work
 from pipeline.index.manifest import FileEntry, SegmentEntry, ShardEntry
-from pipeline.index.searching import Segment, Shard, tune_probes
+from pipeline.index.searching import Segment, Shard, tune
 from pipeline.index.spill import Spill
 from pipeline.index.truth import Queries, nearest_in
 from pipeline.settings import IndexSettings
 
+RANKER = ".ranker.faiss"
+"""How the files end that hold the finer codes."""
 MAX_SEGMENTS = 8
 """Each costs a search the choice of its lists; with one more they are joined."""
 TUNING_QUERIES = 200
@@ -46,10 +47,12 @@ def make_shard(
     if task.work is Work.REUSE:
         return Built(before.model_copy(update={"live": live}), {})
     stem = _stem(task)
-    last = files.path(before.segments[0].file)
-    added = shards.empty_like(last)
-    shards.add(added, spill.vectors, device.flat)
-    fresh, segment = _segment(added, spill.vectors, folder / f"{stem}.{len(before.segments)}", before.rerank)
+    last = before.segments[0]
+    pieces = Pieces(
+        shards.empty_like(files.path(last.file)), shards.empty_like(files.path(last.ranker)) if last.ranker else None
+    )
+    pieces.add(spill.vectors, device)
+    fresh, segment = _segment(pieces, folder / f"{stem}.{len(before.segments)}")
     segments = (*before.segments, segment)
     if len(segments) > MAX_SEGMENTS:
         fresh, segment = _join(before, files, folder / stem, fresh)
@@ -58,20 +61,39 @@ def make_shard(
     return Built(before.model_copy(update=update), fresh)
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """The indexes of one segment in memory: codes, and finer codes that rank again where there are any."""
+
+    index: Any
+    ranker: Any = None
+
+    def add(self, vectors: np.ndarray, device: BuildDevice) -> None:
+        """Append vectors (n, dim) float16."""
+        shards.add(self.index, vectors, device.flat)
+        if self.ranker is not None:
+            shards.add(self.ranker, vectors)
+
+
 def _anew(task: Task, spill: Spill, folder: Path, target: float, device: BuildDevice) -> Built:
     """Train, add, tune, write."""
-    plan = task.rows.plan
-    index = shards.train(plan.choice, spill.vectors.shape[1], _sample(task, spill), device.flat)
-    shards.add(index, spill.vectors, device.flat)
-    fresh, segment = _segment(index, spill.vectors, folder / _stem(task), plan.choice.rerank)
+    plan, dim = task.rows.plan, spill.vectors.shape[1]
+    choice = plan.choice
+    sample = _sample(task, spill)
+    ranker = shards.new_ranker(choice.ranker, dim, sample) if choice.ranker else None
+    pieces = Pieces(shards.train(choice, dim, sample, device.flat), ranker)
+    pieces.add(spill.vectors, device)
+    fresh, segment = _segment(pieces, folder / _stem(task))
+    tuned = _tuned(pieces, task, spill, target)
     entry = ShardEntry(
         name=plan.name,
         group=plan.group,
-        index_type=plan.choice.name,
-        codec=plan.choice.codec,
-        lists=plan.choice.lists,
-        rerank=plan.choice.rerank,
-        probes=0 if plan.choice.exact else _tune(index, task, spill, target),
+        index_type=choice.name,
+        codec=choice.codec,
+        lists=choice.lists,
+        ranker=choice.ranker,
+        probes=tuned.probes,
+        candidates=tuned.factor,
         rows=len(task.ids),
         live=len(task.ids),
         first=0,
@@ -86,38 +108,26 @@ def _stem(task: Task) -> str:
     return f"shard-{quote(task.rows.plan.name, safe='')}"
 
 
-def _segment(index: Any, vectors: np.ndarray, stem: Path, rerank: int) -> tuple[dict[str, Path], SegmentEntry]:
-    """Write an index, and the vectors that its candidates are ranked again by."""
+def _segment(pieces: Pieces, stem: Path) -> tuple[dict[str, Path], SegmentEntry]:
+    """Write the files of a segment."""
     path = stem.with_name(f"{stem.name}.faiss")
-    shards.write(index, path)
+    shards.write(pieces.index, path)
     fresh = {path.name: path}
-    kept = None
-    if rerank:
-        kept = stem.with_name(f"{stem.name}.f16")
-        fresh[kept.name] = kept
-        with kept.open("wb") as out:
-            for first in range(0, len(vectors), BLOCK_VECTORS):
-                out.write(np.ascontiguousarray(vectors[first : first + BLOCK_VECTORS]).data)
-    entry = SegmentEntry(rows=len(vectors), file=file_entry(path), vectors=file_entry(kept) if kept else None)
+    ranker = None
+    if pieces.ranker is not None:
+        ranker = stem.with_name(f"{stem.name}{RANKER}")
+        shards.write(pieces.ranker, ranker)
+        fresh[ranker.name] = ranker
+    entry = SegmentEntry(rows=pieces.index.ntotal, file=file_entry(path), ranker=file_entry(ranker) if ranker else None)
     return fresh, entry
 
 
 def _join(before: ShardEntry, files: Files, stem: Path, added: dict[str, Path]) -> tuple[dict[str, Path], SegmentEntry]:
     """One segment of all that a shard had and of what was just added."""
-    new = {path.suffix: path for path in added.values()}
-    index = shards.joined([*(files.path(segment.file) for segment in before.segments), new[".faiss"]])
-    path = stem.with_name(f"{stem.name}.faiss")
-    shards.write(index, path)
-    fresh, kept = {path.name: path}, None
-    if before.rerank:
-        kept = stem.with_name(f"{stem.name}.f16")
-        fresh[kept.name] = kept
-        old = [files.path(segment.vectors) for segment in before.segments if segment.vectors is not None]
-        with kept.open("wb") as out:
-            for part in [*old, new[".f16"]]:
-                with part.open("rb") as source:
-                    shutil.copyfileobj(source, out, 4 << 20)
-    return fresh, SegmentEntry(rows=index.ntotal, file=file_entry(path), vectors=file_entry(kept) if kept else None)
+    new = {path.name.endswith(RANKER): path for path in added.values()}
+    index = shards.joined([*(files.path(segment.file) for segment in before.segments), new[False]])
+    old = [files.path(segment.ranker) for segment in before.segments if segment.ranker is not None]
+    return _segment(Pieces(index, shards.joined([*old, new[True]]) if old else None), stem)
 
 
 def kept_out(ids: np.ndarray, residue: int) -> np.ndarray:
@@ -133,17 +143,17 @@ def _sample(task: Task, spill: Spill) -> np.ndarray:
     return spill.vectors[picked].astype(np.float32)
 
 
-def _tune(index: Any, task: Task, spill: Spill, target: float) -> int:
-    """Lists to look at, by queries that are neither trained on nor judged by."""
+def _tuned(pieces: Pieces, task: Task, spill: Spill, target: float) -> Shard:
+    """Lists to look at and candidates to rank, by queries that are neither trained on nor judged by."""
+    choice = task.rows.plan.choice
     own = np.flatnonzero(kept_out(task.ids, 1))
-    if not len(own):
-        return task.rows.plan.choice.lists
+    if choice.exact or not len(own):
+        return Shard((), choice, choice.lists)
     own = own[np.unique(np.linspace(0, len(own) - 1, TUNING_QUERIES).astype(np.int64))]
     queries = Queries(own, task.ids[own], spill.vectors[own].astype(np.float32))
     nearest = nearest_in(queries, spill.vectors)
-    choice = task.rows.plan.choice
-    shard = Shard((Segment(index, spill.vectors if choice.rerank else None),), choice, 1)
-    return tune_probes(shard, queries.vectors, own, [nearest.right(n, 10)[0] for n in range(len(own))], target)
+    shard = Shard((Segment(pieces.index, pieces.ranker),), choice, 1)
+    return tune(shard, queries.vectors, own, [nearest.right(n, 10)[0] for n in range(len(own))], target)
 
 
 def file_entry(path: Path) -> FileEntry:

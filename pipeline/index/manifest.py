@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError
-from pipeline.index.choose import Codec
+from pipeline.index.choose import Codec, Ranker
 
-FORMAT = 1
+FORMAT = 2
 POINTER_KEY = "CURRENT.json"
 
 
@@ -54,16 +55,16 @@ class Judgement(Record):
 
 
 class SegmentEntry(Record):
-    """One index file of a shard, and the file of its vectors where candidates are ranked again."""
+    """One index file of a shard, and the file of the finer codes by which candidates are ranked again."""
 
     rows: int
     file: FileEntry
-    vectors: FileEntry | None = None
+    ranker: FileEntry | None = None
 
     @property
     def files(self) -> list[FileEntry]:
         """Its files."""
-        return [self.file] if self.vectors is None else [self.file, self.vectors]
+        return [self.file] if self.ranker is None else [self.file, self.ranker]
 
 
 class ShardEntry(Record):
@@ -74,8 +75,9 @@ class ShardEntry(Record):
     index_type: str
     codec: Codec
     lists: int
-    rerank: int
+    ranker: Ranker
     probes: int
+    candidates: int = Field(description="vectors a wanted result that are ranked again, where they are")
     rows: int
     live: int
     first: int
@@ -155,12 +157,18 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         InputError: it is not one, or of a later format; the message names `where`.
     """
     try:
-        manifest = Manifest.model_validate_json(data)
+        found = json.loads(data).get("format") if data else None
+    except (ValueError, AttributeError):
+        found = None
+    if isinstance(found, int) and found != FORMAT:
+        raise InputError(
+            f"{where} has format {found}, this program reads {FORMAT}: "
+            + ("update Atelier" if found > FORMAT else "build it again")
+        )
+    try:
+        return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise InputError(f"{where} is not an index manifest: {error.errors()[0]['msg']}") from None
-    if manifest.format != FORMAT:
-        raise InputError(f"{where} has format {manifest.format}, this program reads {FORMAT}: update Atelier")
-    return manifest
 
 
 def sha256_of(data: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.index.source import ROW_SCHEMA, WHOLE, Origin, as_rows, vector_id
 
@@ -56,6 +57,14 @@ class MatrixSource:
         """Vectors by group."""
         counted = self._table.group_by("group").aggregate([([], "count_all")])
         return dict(zip(counted["group"].to_pylist(), counted["count_all"].to_pylist(), strict=True))
+
+    def products(self) -> int:
+        """Products the vectors show."""
+        alone = pc.is_null(self._table["product_id"])
+        return (
+            pc.count_distinct(self._table["product_id"]).as_py()
+            + pc.count_distinct(self._table["image_key"].filter(alone)).as_py()
+        )
 
     def rows(self, parts: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
         """All rows, sorted."""

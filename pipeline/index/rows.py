@@ -106,11 +106,6 @@ class Rows:
                 self._products[alone] = codes.max(initial=-1) + 1 + _codes(keys)
             return self._products
 
-    def count_products(self) -> int:
-        """Products that can be found."""
-        codes = self.product_codes()
-        return int(np.count_nonzero(np.bincount(codes[self.live]))) if len(codes) else 0
-
     def of_ids(self, ids: np.ndarray) -> np.ndarray:
         """Live rows of vector ids, int64; -1 for ids that can't be found."""
         with self._lock:

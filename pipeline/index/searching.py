@@ -7,7 +7,8 @@ results are held out of the index, though the published index has to hold every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,36 @@ from pipeline.index.shards import faiss
 
 EXHAUSTIVE_BELOW = 60_000
 """A filter that leaves so few vectors of a shard is answered by looking at every one of them."""
+EXACT_BELOW = 2_000
+"""A filter that leaves so few vectors of a file is answered without codes, by the vectors that rank candidates."""
+MANY_QUERIES, EXACT_FOR_MANY = 32, 20_000
+"""For so many queries at once decoding that many vectors pays, too."""
 PLATEAU = 0.002
 FLOOR = 0.8
 """Below this recall more lists are always worth a try."""
 CANDIDATES = 10
 """Vectors looked at for each that is wanted, at the least."""
+FACTORS = (10, 20, 40)
+"""Candidates a wanted result that 1-bit codes hand over to be ranked again: more where a shard's vectors ask for it."""
+RANKED = 10
+"""So many results get all of these candidates, further ones half of them."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """An open index file; `vectors` are its float16 vectors (rows, dim) where candidates are ranked again by them."""
+    """An open index file; `ranker`, if candidates are ranked again, is an index of the same vectors in finer codes."""
 
     index: Any
-    vectors: np.ndarray | None = None
+    ranker: Any = None
+
+    def __post_init__(self) -> None:
+        """Let lists say where a vector lies, if nothing else gives vectors back."""
+        if self.ranker is None and hasattr(self.index, "invlists"):
+            self.index.make_direct_map(True)
+
+    @cached_property
+    def _both(self) -> Any:
+        return faiss.IndexRefine(self.index, self.ranker)
 
     @property
     def rows(self) -> int:
@@ -37,24 +55,34 @@ class Segment:
         return int(self.index.ntotal)
 
     def search(
-        self, queries: np.ndarray, k: int, keep: np.ndarray | None, probes: int, rerank: int
+        self, queries: np.ndarray, k: int, keep: np.ndarray | None, probes: int, factor: int = FACTORS[0]
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `Shard.search`, over this file, looking at `probes` lists (0: there are none)."""
-        wanted = min(k * max(1, rerank), self.rows)
+        wanted = min(k, self.rows)
+        if keep is not None and self.ranker is not None:
+            kept = np.flatnonzero(keep)
+            if len(kept) < (EXACT_FOR_MANY if len(queries) >= MANY_QUERIES else EXACT_BELOW):
+                scores = queries @ self.vectors_of(kept).T
+                scores, rows = best(scores, np.broadcast_to(kept, scores.shape), k)
+                rows, scores = fit_width(rows, scores, k)
+                return scores, rows
         selector = None if keep is None else faiss.IDSelectorBitmap(np.packbits(keep, bitorder="little"))
-        scores, rows = self.index.search(queries, wanted, params=_parameters(self.index, selector, probes))
-        if self.vectors is not None:
-            scores, rows = _ranked_again(queries, rows, self.vectors)
+        parameters = _parameters(self.index, selector, probes)
+        if self.ranker is None:
+            scores, rows = self.index.search(queries, wanted, params=parameters)
+        else:
+            handed = factor * (min(wanted, RANKED) + max(0, wanted - RANKED) // 2)
+            ranking = faiss.IndexRefineSearchParameters(k_factor=handed / wanted)
+            ranking.base_index_params = parameters
+            scores, rows = self._both.search(queries, wanted, params=ranking)
         rows, scores = fit_width(rows, scores, k)
         return scores, rows
 
     def vectors_of(self, rows: np.ndarray) -> np.ndarray:
-        """float32 (n, dim) of row numbers; inverted lists can't tell where a row lies, so they are walked."""
-        if self.vectors is not None:
-            return self.vectors[rows].astype(np.float32)
-        if hasattr(self.index, "invlists"):
-            return _from_lists(self.index, rows)
-        return np.stack([self.index.reconstruct(int(row)) for row in rows])
+        """float32 (n, dim) of row numbers."""
+        if not len(rows):
+            return np.empty((0, self.index.d), np.float32)
+        return (self.index if self.ranker is None else self.ranker).reconstruct_batch(np.asarray(rows, np.int64))
 
 
 @dataclass(frozen=True)
@@ -64,6 +92,7 @@ class Shard:
     segments: tuple[Segment, ...]
     choice: Choice
     probes: int
+    factor: int = FACTORS[0]
 
     @property
     def rows(self) -> int:
@@ -85,37 +114,41 @@ class Shard:
             scores float32 (n, k), best first, and row numbers int64 (n, k); -1 where there are no more.
         """
         kept = self.rows if keep is None else int(np.count_nonzero(keep))
-        looked_at = min(self.choice.lists, probes or self._probes_for(kept, k * max(1, self.choice.rerank)))
-        scores, rows = self._look(queries, k, keep, looked_at)
+        looked_at = min(self.choice.lists, probes or self.probes_for(kept, k))
+        scores, rows = self.look(queries, k, keep, looked_at)
         if looked_at < self.choice.lists and kept:
             short = np.flatnonzero(rows[:, min(k, kept) - 1] < 0)
             if len(short):  # the lists that were looked at held too few
-                scores[short], rows[short] = self._look(queries[short], k, keep, self.choice.lists)
+                scores[short], rows[short] = self.look(queries[short], k, keep, self.choice.lists)
         return scores, rows
 
-    def _look(self, queries: np.ndarray, k: int, keep: np.ndarray | None, probes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Search every segment and put the results together."""
+    def look(self, queries: np.ndarray, k: int, keep: np.ndarray | None, probes: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, looking at `probes` lists of every segment that holds anything to find, and no more."""
         found_scores, found_rows, first = [], [], 0
         for segment in self.segments:
             mask = None if keep is None else keep[first : first + segment.rows]
-            scores, rows = segment.search(queries, k, mask, probes, self.choice.rerank)
-            found_scores.append(np.where(rows < 0, -np.inf, scores).astype(np.float32))
-            found_rows.append(np.where(rows < 0, -1, rows + first))
+            if mask is None or mask.any():
+                mask = None if mask is None or mask.all() else mask
+                scores, rows = segment.search(queries, k, mask, probes, self.factor)
+                found_scores.append(np.where(rows < 0, -np.inf, scores).astype(np.float32))
+                found_rows.append(np.where(rows < 0, -1, rows + first))
             first += segment.rows
+        if not found_rows:
+            return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
         if len(found_rows) == 1:
             return found_scores[0], found_rows[0]
         return best(np.concatenate(found_scores, axis=1), np.concatenate(found_rows, axis=1), k)
 
-    def _probes_for(self, kept: int, wanted: int) -> int:
-        """Lists to look at when `kept` vectors pass the filter and `wanted` are asked for."""
+    def probes_for(self, kept: int, wanted: int) -> int:
+        """Lists to look at when `kept` vectors pass the filter and `wanted` are asked for; 0 without lists."""
         if not kept or (kept < self.rows and kept < EXHAUSTIVE_BELOW):
             return self.choice.lists
         as_many_vectors = -(-self.probes * self.rows // kept)
         enough_vectors = -(-CANDIDATES * wanted * self.choice.lists // kept)
-        return max(as_many_vectors, enough_vectors)
+        return min(self.choice.lists, max(as_many_vectors, enough_vectors))
 
     def vectors_of(self, rows: np.ndarray) -> np.ndarray:
-        """float32 (n, dim) of row numbers: exact where float16 vectors are kept, else as the codes give them back."""
+        """float32 (n, dim) of row numbers, as the finest codes there are give them back."""
         out = np.empty((len(rows), self.segments[0].index.d), np.float32)
         first = 0
         for segment in self.segments:
@@ -139,40 +172,10 @@ def _parameters(index: Any, selector: Any, probes: int) -> Any:
     return parameters
 
 
-def _ranked_again(queries: np.ndarray, rows: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order candidates (rows int64 (n, candidates), -1 for none) by their full vectors."""
-    scores = np.full(rows.shape, -np.inf, np.float32)
-    for query, candidates, out in zip(queries, rows, scores, strict=True):
-        real = candidates >= 0
-        out[real] = vectors[candidates[real]].astype(np.float32) @ query
-    return best(scores, rows, rows.shape[1])
-
-
 def best(scores: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest of each line, best first; the earlier of equals."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
-
-
-def _from_lists(index: Any, rows: np.ndarray) -> np.ndarray:
-    """Decode rows (int64) of an inverted-list index."""
-    out = np.empty((len(rows), index.d), np.float32)
-    order = np.argsort(rows, kind="stable")
-    wanted = rows[order]
-    left = len(rows)
-    for number in range(index.nlist):
-        size = index.invlists.list_size(number)
-        if not size or not left:
-            continue
-        ids = faiss.rev_swig_ptr(index.invlists.get_ids(number), size)
-        at = np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)
-        for offset in np.flatnonzero(wanted[at] == ids).tolist():
-            vector = np.empty(index.d, np.float32)
-            index.reconstruct_from_offset(number, offset, faiss.swig_ptr(vector))
-            same = wanted == ids[offset]
-            out[order[same]] = vector
-            left -= int(same.sum())
-    return out
 
 
 def fit_width(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -185,11 +188,11 @@ def fit_width(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray,
     return rows, scores
 
 
-def tune_probes(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], target: float) -> int:
-    """Fewest lists to look at for a mean recall@10 of `target`, the queries themselves left out.
+def tune(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], target: float) -> Shard:
+    """The shard with the fewest lists to look at for a mean recall@10 of `target`, the queries themselves left out.
 
-    Where the codes are too coarse for the target, looking at more lists stops helping: then it is the fewest that
-    come within `PLATEAU` of what twice as many reach.
+    Where looking at more lists stops helping before that, the codes are too coarse: then more candidates are ranked
+    again, and if that does not do it, either, lists are the fewest that come within `PLATEAU` of twice as many.
 
     Args:
         shard: an open shard with inverted lists.
@@ -198,35 +201,57 @@ def tune_probes(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[
         truth: the true 10 nearest rows of each query, itself left out.
         target: recall, 0 to 1.
     """
+    asked = Asked(queries, own, truth)
+    best_of, reached = _fewest(shard, asked, target)
+    for factor in FACTORS[1:] if shard.choice.ranker else ():
+        if reached >= target:
+            break
+        tuned, recall = _fewest(replace(shard, factor=factor), asked, target)
+        if recall > reached + PLATEAU:
+            best_of, reached = tuned, recall
+    return best_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries float32 (n, dim), their own rows int64 (n,), and the rows that are right for each."""
+
+    queries: np.ndarray
+    own: np.ndarray
+    truth: list[set[int]]
+
+
+def _fewest(shard: Shard, asked: Asked, target: float) -> tuple[Shard, float]:
+    """Fewest lists for the target or up to the plateau, and the recall with them."""
     lists = shard.choice.lists
-    enough, before = 1, _recall_at(shard, queries, own, truth, 1)
+    enough, before = 1, _recall_at(shard, asked, 1)
     while before < target and enough < lists:
         more = min(2 * enough, lists)
-        recall = _recall_at(shard, queries, own, truth, more)
-        if before > FLOOR and recall - before < PLATEAU:
-            return enough
+        recall = _recall_at(shard, asked, more)
+        if before > FLOOR and recall - before < PLATEAU and recall < target:
+            return replace(shard, probes=enough), before
         enough, before = more, recall
-    return _between(shard, queries, own, truth, target, enough) if before >= target else lists
+    if before >= target:
+        enough = _between(shard, asked, target, enough)
+    return replace(shard, probes=enough), before
 
 
-def _between(
-    shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], target: float, enough: int
-) -> int:
+def _between(shard: Shard, asked: Asked, target: float, enough: int) -> int:
     """Fewest lists between half of `enough` and `enough` that reach the target, up to an eighth."""
     low = enough // 2
     while enough - low > max(1, low // 8):
         middle = (low + enough) // 2
-        if _recall_at(shard, queries, own, truth, middle) >= target:
+        if _recall_at(shard, asked, middle) >= target:
             enough = middle
         else:
             low = middle
     return enough
 
 
-def _recall_at(shard: Shard, queries: np.ndarray, own: np.ndarray, truth: list[set[int]], probes: int) -> float:
-    _, rows = shard.search(queries, 11, probes=probes)
+def _recall_at(shard: Shard, asked: Asked, probes: int) -> float:
+    _, rows = shard.search(asked.queries, 11, probes=probes)
     shares = []
-    for found, self_row, true in zip(rows.tolist(), own.tolist(), truth, strict=True):
+    for found, self_row, true in zip(rows.tolist(), asked.own.tolist(), asked.truth, strict=True):
         hits = [row for row in found if row not in (-1, self_row)][:10]
         shares.append(len(true.intersection(hits)) / max(1, len(true)))
     return float(np.mean(shares))

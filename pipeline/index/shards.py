@@ -8,7 +8,7 @@ ids.parquet. All scores are inner products of L2-normalized vectors, that is cos
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.index.choose import BLOCK_VECTORS, Choice
+from pipeline.index.choose import BLOCK_VECTORS, Choice, Ranker
 
 logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it logs which build it tries to load, line by line
 faiss: Any = import_module("faiss")  # its type stubs do not know what its Python layer adds
@@ -24,6 +24,24 @@ faiss: Any = import_module("faiss")  # its type stubs do not know what its Pytho
 SEED = 20_240
 ITERATIONS = 8
 _QUANTIZERS = {"fp16": faiss.ScalarQuantizer.QT_fp16, "sq8": faiss.ScalarQuantizer.QT_8bit}
+
+
+class Widener:
+    """Copies blocks of vectors to float32 in memory that is used again: fresh memory costs more than the copy."""
+
+    def __init__(self, dim: int) -> None:
+        self._block = np.empty((BLOCK_VECTORS, dim), np.float32)
+
+    def wide(self, vectors: np.ndarray) -> np.ndarray:
+        """float32 (n, dim) of vectors (n, dim); up to `BLOCK_VECTORS` of them hold until the next call."""
+        block = self._block[: len(vectors)] if len(vectors) <= len(self._block) else np.empty(vectors.shape, np.float32)
+        np.copyto(block, vectors)
+        return block
+
+    def blocks(self, vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, float32 (n, dim)) of all vectors; each block holds until the next."""
+        for first in range(0, len(vectors), BLOCK_VECTORS):
+            yield first, self.wide(vectors[first : first + BLOCK_VECTORS])
 
 
 def use_threads(threads: int) -> int:
@@ -42,7 +60,7 @@ def new_index(choice: Choice, dim: int) -> Any:
     if choice.codec == "rabitq":
         index = faiss.IndexIVFRaBitQ(centers, dim, choice.lists, metric)
     else:
-        index = faiss.IndexIVFScalarQuantizer(centers, dim, choice.lists, _QUANTIZERS[choice.codec], metric, True)
+        index = faiss.IndexIVFScalarQuantizer(centers, dim, choice.lists, _QUANTIZERS["fp16"], metric)
     index.own_fields = True
     centers.this.disown()
     index.cp.seed = SEED
@@ -50,6 +68,13 @@ def new_index(choice: Choice, dim: int) -> Any:
     index.cp.spherical = True
     index.cp.max_points_per_centroid = 256
     index.cp.min_points_per_centroid = 1
+    return index
+
+
+def new_ranker(kind: Ranker, dim: int, sample: np.ndarray) -> Any:
+    """An empty index of plain codes that ranks candidates again; `sample` float32 (n, dim) gives their range."""
+    index = faiss.IndexScalarQuantizer(dim, _QUANTIZERS[kind], faiss.METRIC_INNER_PRODUCT)
+    index.train(sample)
     return index
 
 
@@ -79,8 +104,7 @@ def add(index: Any, vectors: np.ndarray, flat: Callable[[int], Any] | None = Non
     if flat and hasattr(index, "invlists"):
         finder = flat(index.d)
         finder.add(index.quantizer.reconstruct_n(0, index.nlist))
-    for first in range(0, len(vectors), BLOCK_VECTORS):
-        block = np.ascontiguousarray(vectors[first : first + BLOCK_VECTORS], np.float32)
+    for _, block in Widener(index.d).blocks(vectors):
         if finder is None:
             index.add(block)
             continue
@@ -109,7 +133,10 @@ def empty_like(path: Path) -> Any:
     """An empty index trained as the one in the file; its vectors are not read."""
     index = read(path, mapped=True)
     if not hasattr(index, "invlists"):
-        return new_index(Choice("fp16"), index.d)  # emptying a mapped index aborts the process
+        empty = faiss.IndexScalarQuantizer(index.d, index.sq.qtype, index.metric_type)
+        faiss.copy_array_to_vector(faiss.vector_to_array(index.sq.trained), empty.sq.trained)
+        empty.is_trained = True
+        return empty  # emptying a mapped index aborts the process
     lists = faiss.ArrayInvertedLists(index.nlist, index.code_size)
     lists.this.disown()
     index.replace_invlists(lists, True)
@@ -124,16 +151,3 @@ def joined(paths: Sequence[Path]) -> Any:
         other = read(path, mapped=False)
         whole.merge_from(other, whole.ntotal if hasattr(whole, "invlists") else 0)
     return whole
-
-
-def map_vectors(path: Path, rows: int, dim: int) -> np.ndarray:
-    """The float16 vectors of a shard (rows, dim), mapped.
-
-    Raises:
-        InputError: the file has another size.
-    """
-    if path.stat().st_size != rows * dim * 2:
-        raise InputError(
-            f"{path} has {path.stat().st_size} bytes, {rows} vectors of {dim} numbers have {rows * dim * 2}"
-        )
-    return np.memmap(path, "<f2", "r", shape=(rows, dim))

@@ -75,6 +75,10 @@ class Source(Protocol):
         """Vectors by group."""
         ...
 
+    def products(self) -> int:
+        """Products the vectors show; a photo without product is one of its own."""
+        ...
+
     def rows(self, parts: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
         """All rows (`ROW_SCHEMA`), by group, by id % parts[group], by image_key, kind and garment_index."""
         ...
@@ -130,6 +134,11 @@ class TableSource:
     def counts(self) -> dict[str, int]:
         """Vectors by group."""
         return dict(self._con.execute('select "group", count(*) from index_current group by 1').fetchall())
+
+    def products(self) -> int:
+        """Products the vectors show."""
+        counted = "count(distinct product_id) + count(distinct image_key) filter (product_id is null)"
+        return int(self._con.execute(f"select {counted} from index_current").fetchall()[0][0])
 
     def rows(self, parts: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
         """All rows, sorted."""

@@ -170,7 +170,7 @@ def _lists_method(shard: Shard, probes: int) -> Method:
 
     def search(queries: np.ndarray, k: int) -> tuple[np.ndarray, float]:
         looked = index.quantizer.search(queries, probes)[1]
-        rows = shard.segments[0].search(queries, k, None, probes, 0)[1]
+        rows = shard.segments[0].search(queries, k, None, probes)[1]
         return rows, float(sizes[looked].sum(axis=1).mean() / sizes.sum())
 
     return search

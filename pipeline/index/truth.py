@@ -1,13 +1,13 @@
 """The true neighbors of held-out queries, by brute force over the table's own vectors.
 
 The truth never comes from the index, so that a vector that was lost or put under another's id on the way costs
-recall. It is stored with a version: the next one, if little has changed, drops from it what is gone, offers it what is
-new, and has the exact truth without reading every vector again.
+recall. It is stored with a version, next to what the version answered: the next one, if little has changed, drops from
+both what is gone, offers them what is new, and has the exact truth without reading every vector again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.index.choose import BLOCK_VECTORS
 from pipeline.index.rows import Rows
+from pipeline.index.shards import Widener
 
 KEPT = 150
 """Truth kept a query: the 100 nearest, those that tie with the last, and some to spare for those that go."""
@@ -39,11 +40,11 @@ class Queries:
 
 
 class Nearest:
-    """The best `KEPT` gallery rows of each query within one scope, gathered over blocks of the gallery."""
+    """The best gallery rows of each query within one scope, gathered over blocks of the gallery."""
 
-    def __init__(self, queries: int) -> None:
-        self.scores = np.full((queries, KEPT), -np.inf, np.float32)
-        self.rows = np.full((queries, KEPT), -1, np.int64)
+    def __init__(self, queries: int, kept: int = KEPT) -> None:
+        self.scores = np.full((queries, kept), -np.inf, np.float32)
+        self.rows = np.full((queries, kept), -1, np.int64)
         self.floor = np.full(queries, -np.inf, np.float32)  # above it nothing is missing
 
     def offer(self, scores: np.ndarray, rows: np.ndarray, allowed: np.ndarray | None) -> None:
@@ -51,15 +52,25 @@ class Nearest:
         better = scores > np.maximum(self.scores[:, -1], self.floor)[:, None]
         if allowed is not None:
             better &= allowed
+        kept = self.rows.shape[1]
         for query in np.flatnonzero(better.any(axis=1)):
             columns = np.flatnonzero(better[query])
             all_scores = np.concatenate([self.scores[query], scores[query, columns]])
             all_rows = np.concatenate([self.rows[query], rows[columns]])
-            if len(all_scores) > 4 * KEPT:
-                top = np.argpartition(-all_scores, KEPT)[:KEPT]
+            if len(all_scores) > 4 * kept:
+                top = np.argpartition(-all_scores, kept)[:kept]
                 all_scores, all_rows = all_scores[top], all_rows[top]
-            best = np.argsort(-all_scores, kind="stable")[:KEPT]
+            best = np.argsort(-all_scores, kind="stable")[:kept]
             self.scores[query], self.rows[query] = all_scores[best], all_rows[best]
+
+    def offer_own(self, asked: np.ndarray, scores: np.ndarray, rows: np.ndarray) -> None:
+        """Take in what was found for some queries: scores float32 and rows int64 (asked, n), -1 for none."""
+        above = (rows >= 0) & (scores > self.floor[asked, None])
+        all_scores = np.concatenate([self.scores[asked], np.where(above, scores, -np.inf)], axis=1)
+        all_rows = np.concatenate([self.rows[asked], np.where(above, rows, -1)], axis=1)
+        order = np.argsort(-all_scores, axis=1, kind="stable")[:, : self.rows.shape[1]]
+        self.scores[asked] = np.take_along_axis(all_scores, order, 1)
+        self.rows[asked] = np.take_along_axis(all_rows, order, 1)
 
     def without(self, gone: np.ndarray) -> bool:
         """Drop entries (bool, as `rows`); False if too few are left of a list that was cut."""
@@ -112,19 +123,17 @@ class Truth:
     def of(cls, queries: Queries, rows: Rows, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Truth:
         """By brute force over blocks (ids int64 (n,), vectors float16 (n, dim)) of all of the gallery, in any order."""
         truth = cls(queries, {scope: Nearest(len(queries.rows)) for scope in SCOPES})
-        truth.offer(rows, blocks)
+        truth.offer(rows, _located(rows, blocks))
         return truth
 
     def offer(self, rows: Rows, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Take in blocks of vectors; ids that are no live row do not count."""
+        """Take in blocks of vectors: gallery rows int64 (n,), vectors (n, dim)."""
         codes = {"shard": rows.shard_codes()} | {name: rows.codes(name)[0] for name in FILTERED}
         alone = len(rows.manifest.shards) < 2
         asking = {scope: values for scope, values in codes.items() if (values[self.queries.rows] >= 0).any()}
-        for ids, vectors in blocks:
-            at = rows.of_ids(ids)
-            scores = self.queries.vectors @ vectors[at >= 0].astype(np.float32).T
-            at = at[at >= 0]
-            scores[self.queries.rows[:, None] == at[None, :]] = -np.inf
+        products = Products(self.queries)
+        for at, vectors in blocks:
+            scores = products.with_rows(at, vectors)
             self.nearest["all"].offer(scores, at, None)
             if alone:
                 self.nearest["shard"] = self.nearest["all"]
@@ -133,18 +142,24 @@ class Truth:
                 own = values[self.queries.rows]
                 self.nearest[scope].offer(scores, at, (own[:, None] == values[at][None, :]) & (own >= 0)[:, None])
 
-    def save(self, path: Path, rows: Rows) -> None:
-        """Write a file that names vectors by their ids, as rows are another version's affair."""
-        arrays = {"ids": self.queries.ids, "vectors": self.queries.vectors}
-        for scope, nearest in self.nearest.items():
-            arrays |= {f"{scope}_ids": np.where(nearest.rows < 0, -1, rows.ids(np.maximum(nearest.rows, 0)))}
-            arrays |= {f"{scope}_scores": nearest.scores, f"{scope}_floor": nearest.floor}
+    def save(self, path: Path, answers: Mapping[str, Nearest]) -> None:
+        """Write a file with the truth and what the index answered; rows are those of its version."""
+        arrays = {"rows": self.queries.rows, "ids": self.queries.ids, "vectors": self.queries.vectors}
+        for what, lists in (("true", self.nearest), ("found", answers)):
+            for scope, nearest in lists.items():
+                arrays[f"{what}_{scope}_rows"] = nearest.rows
+                arrays[f"{what}_{scope}_scores"] = nearest.scores
+                arrays[f"{what}_{scope}_floor"] = nearest.floor
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, path: Path, rows: Rows) -> Truth | None:
-        """What is left of a stored truth among live `rows`; None if that is too little to go on with.
+    def load(cls, path: Path, now: np.ndarray) -> tuple[Truth, dict[str, Nearest]] | None:
+        """What is left of a stored truth and of the answers; None if that is too little to go on with.
+
+        Args:
+            path: the file.
+            now: int64, for each row of the version it was stored with the row now, -1 for those that are gone.
 
         Raises:
             InputError: the file can't be read.
@@ -154,28 +169,64 @@ class Truth:
                 arrays = dict(file)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no stored truth: {error}") from None
-        found = rows.of_ids(arrays["ids"])
+        found = now[arrays["rows"]]
         alive = np.flatnonzero(found >= 0)
         if len(alive) < ALIVE * len(found):
             return None
         alive = alive[np.argsort(found[alive])]
-        truth = cls(Queries(found[alive], arrays["ids"][alive], arrays["vectors"][alive]), {})
-        for scope in SCOPES:
-            nearest = truth.nearest[scope] = Nearest(len(alive))
-            ids = arrays[f"{scope}_ids"][alive]
-            nearest.rows = np.where(ids < 0, -1, rows.of_ids(ids.ravel()).reshape(ids.shape))
-            nearest.scores, nearest.floor = arrays[f"{scope}_scores"][alive], arrays[f"{scope}_floor"][alive]
-            if not nearest.without((ids >= 0) & (nearest.rows < 0)):
-                return None
-        return truth
+        queries = Queries(found[alive], arrays["ids"][alive], arrays["vectors"][alive])
+        lists: dict[str, dict[str, Nearest]] = {"true": {}, "found": {}}
+        for what, scopes in lists.items():
+            for scope in SCOPES:
+                before = arrays[f"{what}_{scope}_rows"][alive]
+                nearest = scopes[scope] = Nearest(len(alive), before.shape[1])
+                nearest.rows = np.where(before < 0, -1, now[np.maximum(before, 0)])
+                nearest.scores = arrays[f"{what}_{scope}_scores"][alive]
+                nearest.floor = arrays[f"{what}_{scope}_floor"][alive]
+                if not nearest.without((before >= 0) & (nearest.rows < 0)):
+                    return None
+        return cls(queries, lists["true"]), lists["found"]
+
+
+class Products:
+    """Inner products of queries with blocks of vectors, in memory that is used again."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._widener = Widener(queries.vectors.shape[1])
+        self._scores = np.empty(len(queries.rows) * BLOCK_VECTORS, np.float32)
+
+    def with_rows(self, at: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """float32 (queries, n), until the next call; a query with itself is -infinity.
+
+        Args:
+            at: rows int64 (n,), `BLOCK_VECTORS` at the most.
+            vectors: (n, dim).
+        """
+        own = self._queries.rows
+        scores = self._scores[: len(own) * len(at)].reshape(len(own), len(at))
+        np.matmul(self._queries.vectors, self._widener.wide(vectors).T, out=scores)
+        if len(own):
+            places = np.minimum(np.searchsorted(own, at), len(own) - 1)
+            columns = np.flatnonzero(own[places] == at)
+            scores[places[columns], columns] = -np.inf
+        return scores
+
+
+def _located(rows: Rows, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks by gallery row instead of id, no larger than `BLOCK_VECTORS`; ids that are no live row do not count."""
+    for ids, vectors in blocks:
+        for first in range(0, len(ids), BLOCK_VECTORS):
+            part = vectors[first : first + BLOCK_VECTORS]
+            at = rows.of_ids(ids[first : first + BLOCK_VECTORS])
+            known = at >= 0
+            yield (at, part) if known.all() else (at[known], part[known])
 
 
 def nearest_in(queries: Queries, vectors: np.ndarray) -> Nearest:
     """The nearest of float16 vectors (n, dim), numbered from 0, by brute force; queries themselves left out."""
-    nearest = Nearest(len(queries.rows))
+    nearest, products = Nearest(len(queries.rows)), Products(queries)
     for first in range(0, len(vectors), BLOCK_VECTORS):
         rows = np.arange(first, min(first + BLOCK_VECTORS, len(vectors)))
-        scores = queries.vectors @ vectors[rows[0] : rows[-1] + 1].astype(np.float32).T
-        scores[queries.rows[:, None] == rows[None, :]] = -np.inf
-        nearest.offer(scores, rows, None)
+        nearest.offer(products.with_rows(rows, vectors[first : first + BLOCK_VECTORS]), rows, None)
     return nearest

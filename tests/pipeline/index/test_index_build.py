@@ -40,18 +40,22 @@ def test_the_same_snapshot_gives_the_same_version_without_work(shop, gallery):
 
 def test_lists_are_trained_without_the_queries_and_reach_the_target(shop, vectors, attributes):
     manifest = shop.build(MatrixSource(vectors(6_000), attributes(6_000)), exact_below=500)
-    assert {entry.codec for entry in manifest.shards} == {"sq8"}
+    assert {entry.codec for entry in manifest.shards} == {"fp16"}
     assert manifest.judgement.overall.at_10 >= 0.95
     assert min(recall.at_10 for recall in manifest.judgement.shards.values()) >= 0.9
     assert set(manifest.judgement.filtered) == {"type", "color"}
     assert set(manifest.judgement.latency_ms) == {"p50", "p95", "p99"}
 
 
-def test_memory_that_does_not_hold_the_codes_gives_one_bit_and_ranking_again(shop, vectors):
-    manifest = shop.build(MatrixSource(vectors(20_000, dim=64)), exact_below=500, search_memory_gib=0.001, held_out=40)
-    assert {entry.codec for entry in manifest.shards} == {"rabitq"}
-    assert all(entry.segments[0].vectors is not None for entry in manifest.shards)
-    assert manifest.judgement.overall.at_10 >= 0.9
+@pytest.mark.parametrize(("settings", "ranker"), [({}, "sq8"), ({"target_recall": 0.995}, "fp16")])
+def test_long_vectors_have_one_bit_a_number_and_a_file_that_ranks_again(shop, vectors, settings, ranker):
+    manifest = shop.build(MatrixSource(vectors(4_000, dim=128)), exact_below=500, held_out=40, **settings)
+    assert {entry.index_type for entry in manifest.shards} == {f"IVF126,RABITQ,Rerank-{ranker.upper()}"}
+    assert [entry.key.split("/")[-1] for entry in manifest.shards[0].files] == [
+        "shard-whole.faiss",
+        "shard-whole.ranker.faiss",
+    ]
+    assert manifest.judgement.overall.at_10 >= 0.95
 
 
 def test_too_little_memory_is_refused_before_anything_is_written(shop, gallery):
@@ -134,9 +138,7 @@ def test_a_delta_answers_as_a_full_build_does(shop, gallery):
     assert [[hit.image_key for hit in hits] for hits in delta] == [[hit.image_key for hit in hits] for hits in full]
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, LISTS, {**LISTS, "search_memory_gib": 1e-5}], ids=["exact", "lists", "one-bit"]
-)
+@pytest.mark.parametrize("settings", [{}, LISTS], ids=["exact", "lists"])
 def test_many_small_additions_are_joined_and_all_are_found(shop, gallery, settings, monkeypatch):
     monkeypatch.setattr("pipeline.index.making.MAX_SEGMENTS", 3)
     manifest, segments = shop.build(gallery.source, **settings), []
@@ -147,6 +149,18 @@ def test_many_small_additions_are_joined_and_all_are_found(shop, gallery, settin
     assert segments == [2, 3, 1, 2, 3]
     found = [hit.image_key for (hit,) in shop.index(manifest).search(vectors, 1)]
     assert np.mean([a == b for a, b in zip(found, keys, strict=True)]) > 0.97
+
+
+def test_additions_to_one_bit_codes_are_found_and_joined(shop, vectors, monkeypatch):
+    monkeypatch.setattr("pipeline.index.making.MAX_SEGMENTS", 2)
+    everything, manifest, settings = vectors(1_300, dim=128), None, {"exact_below": 500, "held_out": 40}
+    for snapshot in range(1, 4):
+        n = 1_000 + 20 * snapshot
+        base = manifest.version if manifest else None
+        manifest = shop.build(MatrixSource(everything[:n], snapshot=snapshot), base=base, **settings)
+        assert len(manifest.shards[0].segments) == (1, 2, 1)[snapshot - 1]
+        found = [hit.image_key for (hit,) in shop.index(manifest).search(everything[:n], 1)]
+        assert np.mean([key == f"{number:09d}" for number, key in enumerate(found)]) > 0.99
 
 
 def test_attributes_follow_the_tables_though_shard_files_stay(shop, gallery):

@@ -8,13 +8,16 @@ from pipeline.errors import SettingError
 from pipeline.index.choose import (
     GIB,
     MAX_PARTS,
+    ONE_BIT_FROM,
     SHARD_VECTORS,
+    SQ8_CEILING,
+    Choice,
     build_bytes,
     choose,
-    code_bytes,
     list_count,
     peak_bytes,
     plan_shards,
+    vector_bytes,
 )
 
 
@@ -28,7 +31,12 @@ def plan(counts, dim, memory_gib):
 
 def test_exact_below_the_threshold_and_lists_from_it_on():
     assert pick(49_999).name == "Exact,FP16"
-    assert pick(50_000).name == "IVF447,SQ8"
+    assert pick(50_000).name == "IVF447,RABITQ,Rerank-SQ8"
+
+
+def test_short_vectors_are_kept_whole_in_their_lists():
+    assert pick(50_000, dim=ONE_BIT_FROM - 1).name == "IVF447,FP16"
+    assert pick(50_000, dim=ONE_BIT_FROM).codec == "rabitq"
 
 
 def test_a_handful_of_vectors_is_never_clustered():
@@ -36,17 +44,18 @@ def test_a_handful_of_vectors_is_never_clustered():
     assert not pick(256, exact_below=1).exact
 
 
-def test_eight_bits_as_long_as_they_fit_in_memory_then_one_bit_with_ranking_again():
-    need = 1_000_000 * code_bytes("sq8", 512)
-    assert pick(1_000_000, memory_bytes=need).name == "IVF2000,SQ8"
-    assert pick(1_000_000, memory_bytes=need - 1).name == "IVF2000,RABITQ,Rerank10"
+def test_candidates_are_ranked_by_sixteen_bits_for_a_high_target_if_they_fit_in_memory():
+    need = 1_000_000 * vector_bytes(Choice("rabitq", 2_000, "fp16"), 512)
+    above = SQ8_CEILING + 0.001
+    assert pick(1_000_000, target=above, memory_bytes=need).name == "IVF2000,RABITQ,Rerank-FP16"
+    assert pick(1_000_000, target=above, memory_bytes=need - 1).ranker == "sq8"
+    assert pick(1_000_000, target=SQ8_CEILING, memory_bytes=need).ranker == "sq8"
 
 
-def test_a_target_above_what_eight_bits_reach_keeps_sixteen_if_they_fit():
-    need = 1_000_000 * code_bytes("fp16", 512)
-    assert pick(1_000_000, target=0.996, memory_bytes=need).name == "IVF2000,FP16"
-    assert pick(1_000_000, target=0.996, memory_bytes=need - 1).codec == "sq8"
-    assert pick(1_000_000, target=0.995).codec == "sq8"
+def test_bytes_of_a_vector_are_its_code_its_id_and_what_ranks_it():
+    assert vector_bytes(Choice("fp16"), 512) == 1_024
+    assert vector_bytes(Choice("fp16", 16), 512) == 1_032
+    assert vector_bytes(Choice("rabitq", 16, "sq8"), 512) == 64 + 8 + 8 + 512
 
 
 @pytest.mark.parametrize(("n", "lists"), [(1, 16), (64, 16), (65, 16), (100, 20), (1_000_000, 2000), (10**9, 16_384)])

@@ -113,6 +113,9 @@ def test_killed_at_any_moment_what_is_live_is_whole_and_the_next_run_goes_on(sho
     for _ in range(4):
         child = FORK.Process(target=work, args=(shop.folder, last + 1, gallery, labels))
         child.start()
+        deadline = time.monotonic() + 60  # a busy machine may need long for the first
+        while not last and read_pointer(shop.store)[0] is None and time.monotonic() < deadline:
+            time.sleep(0.05)
         time.sleep(0.3 + random.random() * 0.7)
         os.kill(child.pid, signal.SIGKILL)
         child.join()

@@ -46,7 +46,7 @@ class TuneOptions:
         smoothing: share of the target spread over all labels.
         balance: 0: pictures are drawn alike; 1: labels of the first head are drawn alike.
         average: share of the old value that the moving average of the weights keeps a step.
-        patience: epochs without a better validation loss before it stops.
+        patience: epochs without a better validation accuracy (mean over the heads) before it stops.
         seed: of order, dropout and augmentation.
     """
 
@@ -136,7 +136,7 @@ class FineTuner:
         self.top = [group["lr"] for group in self.optimizer.param_groups]
         self.labelled = np.any([examples.targets[plan.head].known for plan in plans], axis=0)
         self.epoch = self.best_epoch = self.steps = 0
-        self.best_loss = math.inf
+        self.best_accuracy = -math.inf
         self.best = self.mean
 
     def fit(self, on_epoch: OnEpoch) -> Tuned:
@@ -144,8 +144,9 @@ class FineTuner:
         while self.epoch < self.options.epochs and self.epoch - self.best_epoch < self.options.patience:
             self.epoch += 1
             figures = {"train_loss": self._train()} | self._validate()
-            if figures["validation_loss"] < self.best_loss:
-                self.best_loss, self.best_epoch = figures["validation_loss"], self.epoch
+            # not the loss: it rises with confidence, which the temperature mends afterwards (Guo et al. 2017)
+            if figures["validation_accuracy"] > self.best_accuracy:
+                self.best_accuracy, self.best_epoch = figures["validation_accuracy"], self.epoch
                 self.best = {name: value.clone() for name, value in self.mean.items()}
             self._save()
             on_epoch(self.epoch, figures)
@@ -240,13 +241,14 @@ class FineTuner:
                 seen[plan.head] += int(known.sum())
         self.network.load_state_dict(current)
         accuracies = {f"{head}/validation_accuracy": right[head] / max(1, seen[head]) for head in right}
-        return {"validation_loss": loss / len(rows), **accuracies}
+        mean = sum(accuracies.values()) / len(accuracies)
+        return {"validation_loss": loss / len(rows), "validation_accuracy": mean, **accuracies}
 
     def _save(self) -> None:
         state: dict[str, Any] = {
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
-            "best_loss": self.best_loss,
+            "best_accuracy": self.best_accuracy,
             "steps": self.steps,
             "network": self.network.state_dict(),
             "mean": self.mean,
@@ -272,7 +274,7 @@ class FineTuner:
             self.optimizer.load_state_dict(state["optimizer"])
             self.mean, self.best = state["mean"], state["best"]
             self.epoch, self.best_epoch = state["epoch"], state["best_epoch"]
-            self.best_loss, self.steps = state["best_loss"], state["steps"]
+            self.best_accuracy, self.steps = state["best_accuracy"], state["steps"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise DataError(f"{path} is of another training run: {error}") from None
         return self.epoch

@@ -131,7 +131,7 @@ def features_of(backbone: Backbone, card: Card, pictures: np.ndarray, placement:
     net: Any = optimized(backbone, placement)
     out = np.empty((len(pictures), backbone.dim), np.float16)
     for rows in _pieces(len(pictures), EVAL_PICTURES):
-        x = card.preprocessing.normalize(torch.from_numpy(np.ascontiguousarray(pictures[rows])).to(placement.device))
+        x = card.preprocessing.normalize(torch.from_numpy(np.array(pictures[rows])).to(placement.device))
         out[rows] = net(x.to(placement.dtype, memory_format=torch.channels_last)).cpu().numpy()
     return out
 

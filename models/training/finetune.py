@@ -45,6 +45,8 @@ class TuneOptions:
         batch: pictures a step.
         smoothing: share of the target spread over all labels.
         balance: 0: pictures are drawn alike; 1: labels of the first head are drawn alike.
+        mix: parameter of the Beta distribution by which pairs of pictures, and their labels, are blended (mixup, Zhang
+            et al. 2018); 0 leaves them alone. It helps where a backbone would learn few pictures by heart.
         average: share of the old value that the moving average of the weights keeps a step.
         patience: epochs without a better validation accuracy (mean over the heads) before it stops.
         seed: of order, dropout and augmentation.
@@ -58,8 +60,9 @@ class TuneOptions:
     batch: int = 32
     smoothing: float = 0.1
     balance: float = 0.0
+    mix: float = 0.0
     average: float = 0.998
-    patience: int = 3
+    patience: int = 5
     seed: int = 0
 
 
@@ -89,6 +92,26 @@ class Tuned(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self.frozen):
                 x = stage(x)
         return self.backbone.neck(x).float().mean(dim=(2, 3))
+
+
+@dataclass(frozen=True)
+class _Blend:
+    """How a batch is blended with itself: `share` of each row, the rest from row `partner` (N,)."""
+
+    share: float
+    partner: torch.Tensor
+
+    @staticmethod
+    def draw(n: int, parameter: float, generator: torch.Generator) -> _Blend:
+        """One share a batch, Beta(parameter, parameter), and a permutation."""
+        seed = int(torch.randint(2**31, (), generator=generator))
+        return _Blend(
+            float(np.random.default_rng(seed).beta(parameter, parameter)), torch.randperm(n, generator=generator)
+        )
+
+    def of(self, rows: torch.Tensor) -> torch.Tensor:
+        """The blended rows."""
+        return self.share * rows + (1 - self.share) * rows[self.partner]
 
 
 def _keep_filters(convolution: nn.Conv2d) -> None:
@@ -183,22 +206,27 @@ class FineTuner:
             total += float(loss.detach()) * len(rows)
         return total / max(1, len(order))
 
-    def _logits(self, rows: np.ndarray, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _logits(self, rows: np.ndarray, x: torch.Tensor, blend: _Blend | None = None) -> dict[str, torch.Tensor]:
         x = self.preprocessing.normalize(x.to(self.placement.device)).contiguous(memory_format=torch.channels_last)
         bf16 = self.placement.precision == "bf16"
         with torch.autocast(self.placement.device, torch.bfloat16, enabled=bf16):
             feature = self.network.feature(x)
-        return {plan.head: self._head(plan.head, feature, rows) for plan in self.plans}
+        return {plan.head: self._head(plan.head, feature, rows, blend) for plan in self.plans}
 
-    def _head(self, name: str, feature: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    def _head(self, name: str, feature: torch.Tensor, rows: np.ndarray, blend: _Blend | None) -> torch.Tensor:
         head = self.network.head(name)
         extra = [torch.from_numpy(np.asarray(self.examples.extra[e][rows], np.float32)) for e in head.extra_inputs]
+        extra = [blend.of(part) for part in extra] if blend else extra
         return head(torch.cat([feature, *(part.to(feature.device) for part in extra)], dim=1))
 
     def _loss(self, rows: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-        pictures = torch.from_numpy(np.ascontiguousarray(self.pictures[rows]))
-        logits = self._logits(rows, augment(pictures, self.augmentation, generator))
-        return self._sum(logits, rows, self.options.smoothing)
+        pictures = augment(torch.from_numpy(np.array(self.pictures[rows])), self.augmentation, generator)
+        if self.options.mix == 0:
+            return self._sum(self._logits(rows, pictures), rows, self.options.smoothing)
+        blend = _Blend.draw(len(rows), self.options.mix, generator)
+        logits = self._logits(rows, blend.of(pictures), blend)
+        own, other = (self._sum(logits, of, self.options.smoothing) for of in (rows, rows[blend.partner.numpy()]))
+        return blend.share * own + (1 - blend.share) * other
 
     def _sum(self, logits: dict[str, torch.Tensor], rows: np.ndarray, smoothing: float) -> torch.Tensor:
         losses = []

@@ -99,7 +99,7 @@ def test_a_resumed_run_ends_like_one_never_interrupted(tmp_path: Path, start: Pa
         if epoch == 1:
             raise Killed
 
-    short = replace(WANTED, options=replace(WANTED.options, epochs=2))
+    short = replace(WANTED, options=replace(WANTED.options, epochs=2, mix=0.3))
     whole, _ = tune(data, pictures(), start, short, CPU, tmp_path / "whole")
     with pytest.raises(Killed):
         tune(data, pictures(), start, short, CPU, tmp_path / "cut", kill)

@@ -79,25 +79,51 @@ def publish(
 ) -> None:
     """Make a version live, if it passes the gates and is not of older tables than what is live.
 
-    Readers that are open go on with what they have. Publishing what is live already changes nothing.
+    Readers that are open go on with what they have. Publishing what is live already changes nothing. While what is live
+    is held by a rollback, nothing is published and the command still succeeds ("held": true), so that nights go on:
+    `atelier index release-hold` lets the next publish through.
     """
     from pipeline.index.job import publish_version
 
-    emit(publish_version(settings(), version, run_id).model_dump(mode="json"))
+    pointer = publish_version(settings(), version, run_id)
+    if pointer.held:
+        console.print(
+            f"nothing was published: {pointer.version} is held by a rollback, `atelier index release-hold` ends that",
+            style="yellow",
+            markup=False,
+        )
+    emit(pointer.model_dump(mode="json"))
 
 
 @commands.command()
 def rollback(
     version: Annotated[str | None, typer.Argument(help="version to go back to; default: what was live before")] = None,
+    hold: Annotated[
+        bool, typer.Option("--hold/--no-hold", help="keep it live until `release-hold`, whatever later nights build")
+    ] = True,
 ) -> None:
-    """Make an earlier version live again.
+    """Make an earlier version live again, and hold it: the next nightly publish would bring the bad one back.
 
-    Example: `atelier index rollback`
+    Naming the version that is live holds that one.
+
+    Example: `atelier index rollback`; once the cause is mended, `atelier index release-hold && atelier index publish`
     """
     from pipeline.index.job import index_store
     from pipeline.index.publish import rollback as swap
 
-    emit(swap(index_store(settings()), version).model_dump(mode="json"))
+    emit(swap(index_store(settings()), version, hold=hold).model_dump(mode="json"))
+
+
+@commands.command("release-hold")
+def release() -> None:
+    """Let the next publish replace what a rollback holds.
+
+    Example: `atelier index release-hold && atelier index publish`
+    """
+    from pipeline.index.job import index_store
+    from pipeline.index.publish import release_hold
+
+    emit(release_hold(index_store(settings())).model_dump(mode="json"))
 
 
 @commands.command("list")
@@ -117,7 +143,7 @@ def list_versions() -> None:
         judged = manifest.judgement
         table.add_row(
             name,
-            "live" if name == live else "",
+            ("held" if pointer and pointer.held else "live") if name == live else "",
             str(manifest.snapshot),
             f"{manifest.vectors:,}",
             str(len(manifest.shards)),
@@ -127,7 +153,7 @@ def list_versions() -> None:
         )
         summaries.append(_summary(manifest))
     console.print(table)
-    emit({"live": live, "versions": summaries})
+    emit({"live": live, "held": bool(pointer and pointer.held), "versions": summaries})
 
 
 @commands.command()

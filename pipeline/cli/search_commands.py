@@ -27,13 +27,21 @@ def attach(app: typer.Typer) -> None:
 def search(
     image: Annotated[Path | None, typer.Option(help="photo to search by; any file the catalog could hold")] = None,
     image_key: Annotated[str | None, typer.Option(help="photo of the catalog to search by")] = None,
-    where: Annotated[str | None, typer.Option(help="filters, all of which have to hold: type=Dress,color=Red")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(help="filters, all of which have to hold: type=Dress,color=Red; any column or head of the index"),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="results")] = 20,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="look into all groups, not first into the one the photo shows")
+    ] = False,
     all_photos: Annotated[bool, typer.Option("--all-photos", help="several photos of one product, too")] = False,
     sheet: Annotated[Path | None, typer.Option(help="draw the query and its hits as a picture: out.jpg")] = None,
     version: Annotated[str | None, typer.Option(help="another version than the live one")] = None,
 ) -> None:
     """Find the products that look most alike.
+
+    A photo in which a garment is found is looked for among that group first, and among the others for what is missing.
 
     Example: `atelier search --image dress.jpg --where type=Dress,color=Red -k 20 --sheet hits.jpg`
     """
@@ -42,16 +50,13 @@ def search(
     if (image is None) == (image_key is None):
         raise SettingError("search by --image FILE or by --image-key KEY, one of them")
     index = Index.open(None, settings(), version)
-    vectors, exclude, feature_id = _by_file(image, index) if image else _by_key(index, str(image_key))
     filters = parse_where(where)
-    hits = index.search(
-        vectors,
-        k,
-        filters,
-        by_product=not all_photos,
-        feature_id=feature_id,
-        exclude=[exclude] if len(exclude) else None,
-    )[0]
+    if image:
+        hits = _by_file(image, index, k, filters, not all_photos, not everywhere)
+    else:
+        vectors, exclude = _by_key(index, str(image_key))
+        groups = None if everywhere else [group for group in index.rows.values("group", exclude[:1]) if group]
+        hits = index.search(vectors, k, filters, groups=groups, by_product=not all_photos, exclude=[exclude])[0]
     _warn_of_unknown(index, filters)
     show_hits(hits, image_key or str(image))
     if sheet:
@@ -133,41 +138,35 @@ def find_alike(image_key: str, k: int) -> list[Hit]:
     from pipeline.index.gallery import Index
 
     index = Index.open(None, settings())
-    vectors, exclude, _ = _by_key(index, image_key)
+    vectors, exclude = _by_key(index, image_key)
     return index.search(vectors, k, by_product=True, exclude=[exclude])[0]
 
 
-def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """The stored vector of a photo (of the whole image, where there is one), and its rows, which are no results."""
+def _by_key(index: Index, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The stored vector of a photo (of the whole image, where there is one), and its rows, that one first."""
     rows = index.rows.find("image_key", key)
     if not len(rows):
         raise InputError(f"index {index.manifest.version} does not hold the photo {key!r}")
-    whole = [row for row, kind in zip(rows.tolist(), index.rows.values("kind", rows), strict=True) if kind == "image"]
-    return index.vectors_of(rows[:1] if not whole else rows[rows == whole[0]]), rows, None
+    whole = [kind == "image" for kind in index.rows.values("kind", rows)]
+    rows = rows[sorted(range(len(rows)), key=lambda at: not whole[at])]
+    return index.vectors_of(rows[:1]), rows
 
 
-def _by_file(path: Path, index: Index) -> tuple[np.ndarray, np.ndarray, str | None]:
-    """The vector of a photo that need not be in the catalog, made as the catalog's were."""
+def _by_file(path: Path, index: Index, k: int, where: dict[str, str], by_product: bool, route: bool) -> list[Hit]:
+    """What is most like a photo that need not be in the catalog."""
     if not path.is_file():
         raise InputError(f"--image {path} is not a file")
-    import numpy as np
-
     from pipeline.enrich.models import load_models
-    from pipeline.enrich.query import embed_photos
+    from pipeline.index.photos import search_photos
 
     release = load_models(settings())
-    if index.manifest.feature_id not in ("", release.feature_id):
-        raise InputError(
-            f"release.uri ({settings().release.uri}) makes vectors of {release.feature_id}, index "
-            f"{index.manifest.version} holds vectors of {index.manifest.feature_id}: they can't be compared"
-        )
-    return embed_photos([path], release, settings()), np.empty(0, np.int64), release.feature_id
+    return search_photos(index, [path], k, release, settings(), where, by_product=by_product, route=route)[0]
 
 
 def _warn_of_unknown(index: Index, filters: dict[str, str]) -> None:
     """Say so where a filter's value occurs nowhere: a typing error looks like an empty shop otherwise."""
     for column, value in filters.items():
-        known = index.rows.codes(column)[1]
+        known = index.rows.known_values(column)
         if value not in known:
             some = ", ".join(sorted(known)[:30])
             console.print(f"no {column} is called {value!r}; there are: {some}", style="yellow", markup=False)

@@ -134,7 +134,7 @@ def publish_version(settings: Settings, version: str | None = None, run_id: str 
     changed = before is None or before.sequence != pointer.sequence
     run = run_id or (_built_by(warehouse, pointer.version) if changed else None)
     if run is not None:
-        details = {"version": pointer.version, "previous": pointer.previous, "changed": changed}
+        details = {"version": pointer.version, "previous": pointer.previous, "changed": changed, "held": pointer.held}
         release_id = load_manifest(store, pointer.version).release_id
         seconds = time.monotonic() - started
         runs.record(warehouse, "publish", run, details, release_id=release_id, seconds=seconds)

@@ -173,7 +173,8 @@ def _same_family(entry: ShardEntry, plan: ShardPlan) -> bool:
 
 def write_ids(tasks: Sequence[Task], path: Path) -> None:
     """Write ids.parquet: one row group a shard, in the order of `tasks`."""
-    repeated = [name for name in IDS_SCHEMA.names if name not in ("id", "image_key", "etag")]
+    repeated = [name for name in IDS_SCHEMA.names if name not in ("id", "image_key", "etag", "attributes")]
+    repeated.append("attributes.list.element")
     with pq.ParquetWriter(path, IDS_SCHEMA, compression="lz4", use_dictionary=repeated) as writer:
         for task in tasks:
             with pa.memory_map(str(task.rows.path)) as file:

@@ -135,7 +135,10 @@ class Manifest(Record):
 
 
 class Pointer(Record):
-    """`CURRENT.json`: the version that is live. `sequence` grows by one with every publish and rollback."""
+    """`CURRENT.json`: the version that is live. `sequence` grows by one with every change.
+
+    While it is `held`, no publish changes it: somebody went back for a reason that the next build can't know.
+    """
 
     version: str
     manifest_sha256: str
@@ -143,6 +146,7 @@ class Pointer(Record):
     previous: str | None
     snapshot: int
     published_at: datetime
+    held: bool = False
 
 
 def manifest_key(version: str) -> str:

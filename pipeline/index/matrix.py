@@ -24,7 +24,7 @@ class MatrixSource:
         feature_id: str = "matrix",
         block: int = 8_192,
     ) -> None:
-        """Take over `vectors`; `attributes` are columns of `ROW_SCHEMA`, what is not there is null.
+        """Take over `vectors`; `attributes` are columns of `ROW_SCHEMA` or heads of its `attributes`.
 
         Args:
             vectors: (n, dim).
@@ -46,6 +46,13 @@ class MatrixSource:
             "group": [WHOLE] * n,
             **(attributes or {}),
         }
+        heads = [name for name in columns if name not in ROW_SCHEMA.names]
+        if heads:
+            pairs = zip(*(columns.pop(name) for name in heads), strict=True)
+            columns["attributes"] = [
+                [f"{head}={label}" for head, label in zip(heads, labels, strict=True) if label is not None]
+                for labels in pairs
+            ]
         self._ids = np.array([vector_id(key, "0", "image", -1) for key in keys], np.int64).reshape(-1)
         arrays = {
             name: pa.array(columns.get(name, [None] * n), ROW_SCHEMA.field(name).type) for name in ROW_SCHEMA.names[1:]

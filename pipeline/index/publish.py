@@ -45,7 +45,8 @@ def newest(store: ObjectStore) -> str:
 def publish(store: ObjectStore, settings: IndexSettings, version: str | None = None) -> Pointer:
     """Make a version live (the newest, if none is named), if it passes the gate and is not older than what is live.
 
-    Publishing what is live already changes nothing.
+    Publishing what is live already changes nothing. Nor does publishing while what is live is held by a rollback: the
+    pointer comes back as it is, `held`, until `release_hold`.
 
     Raises:
         GateError: its recall is too low, or it lacks too many of the live version's vectors.
@@ -55,7 +56,7 @@ def publish(store: ObjectStore, settings: IndexSettings, version: str | None = N
     manifest = load_manifest(store, version or newest(store))
     gate(manifest, settings)
     pointer, etag = read_pointer(store)
-    if pointer is not None and pointer.version == manifest.version:
+    if pointer is not None and (pointer.held or pointer.version == manifest.version):
         return pointer
     if pointer is not None:
         live = load_manifest(store, pointer.version)
@@ -96,8 +97,13 @@ def _refuse_shrinking(manifest: Manifest, live: Manifest, max_shrink: float) -> 
         )
 
 
-def rollback(store: ObjectStore, version: str | None = None) -> Pointer:
+def rollback(store: ObjectStore, version: str | None = None, *, hold: bool = True) -> Pointer:
     """Make an earlier version live: the one named, else the one that was live before.
+
+    Args:
+        store: the index root.
+        version: to go back to; what is live already may be named to hold it.
+        hold: no publish replaces it until `release_hold`; else the next one does.
 
     Raises:
         InputError: nothing is published, nothing was live before, or the version is incomplete.
@@ -110,25 +116,51 @@ def rollback(store: ObjectStore, version: str | None = None) -> Pointer:
     if version is None:
         raise InputError(f"index {pointer.version} is the first that was published: there is nothing to go back to")
     manifest = load_manifest(store, version)
-    return pointer if version == pointer.version else _swap(store, manifest, pointer, etag)
+    if version == pointer.version:
+        return _replace(store, pointer.model_copy(update={"held": hold}), pointer, etag)
+    return _swap(store, manifest, pointer, etag, held=hold)
 
 
-def _swap(store: ObjectStore, manifest: Manifest, pointer: Pointer | None, etag: str | None) -> Pointer:
+def release_hold(store: ObjectStore) -> Pointer:
+    """Let the next publish replace what is live again; changes nothing where nothing is held.
+
+    Raises:
+        InputError: nothing is published.
+        StaleError: somebody published meanwhile.
+    """
+    pointer, etag = read_pointer(store)
+    if pointer is None:
+        raise InputError(f"no index is published under {store.uri}: there is no hold to release")
+    return _replace(store, pointer.model_copy(update={"held": False}), pointer, etag)
+
+
+def _swap(
+    store: ObjectStore, manifest: Manifest, pointer: Pointer | None, etag: str | None, *, held: bool = False
+) -> Pointer:
     problem = incomplete(store, manifest)
     if problem:
         raise InputError(f"index {manifest.version} can't go live: {problem}; build it again")
     new = Pointer(
         version=manifest.version,
         manifest_sha256=sha256_of(store.get(manifest.key).data),
-        sequence=pointer.sequence + 1 if pointer else 1,
+        sequence=0,
         previous=pointer.version if pointer else None,
         snapshot=manifest.snapshot,
         published_at=datetime.now(UTC),
+        held=held,
     )
+    return _replace(store, new, pointer, etag)
+
+
+def _replace(store: ObjectStore, new: Pointer, pointer: Pointer | None, etag: str | None) -> Pointer:
+    """Put `new` in the place of the pointer that was read with `etag`, under the next number."""
+    if new == pointer:
+        return pointer
+    new = new.model_copy(update={"sequence": pointer.sequence + 1 if pointer else 1})
     try:
         store.put_if(POINTER_KEY, new.to_json(), etag=etag)
     except StaleError:
-        raise StaleError(f"somebody else published while index {manifest.version} was about to be") from None
+        raise StaleError(f"somebody else published while index {new.version} was about to be") from None
     return new
 
 

@@ -1,13 +1,16 @@
-"""Whose the vectors are: ids.parquet, held in columns."""
+"""Whose the vectors are: ids.parquet, held in columns; a column is read when it is first asked for."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
@@ -15,7 +18,44 @@ from pipeline.index.manifest import Manifest
 from pipeline.index.source import FILTERS
 
 ATTRIBUTES = ("group", "type", "color", "brand", "pattern", "gender")
-_RECORD = ("image_key", "product_id", "kind", "garment_index", *ATTRIBUTES)
+_RECORD = ("image_key", "product_id", "kind", "garment_index", *ATTRIBUTES, "attributes")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The further attributes of all rows, one after the other: row int64 and number of its name int32, and the names.
+
+    A name is `head=label`.
+    """
+
+    rows: np.ndarray
+    codes: np.ndarray
+    names: list[str]
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> Labels:
+        """Of a column of lists of names."""
+        lists = column.combine_chunks()
+        lists = lists if isinstance(lists, pa.ListArray) else pa.concat_arrays(lists.chunks)
+        encoded = lists.flatten().dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        return cls(pc.list_parent_indices(lists).to_numpy(), codes, encoded.dictionary.to_pylist())
+
+    @property
+    def heads(self) -> list[str]:
+        """Every head that has a label somewhere."""
+        return sorted({name.partition("=")[0] for name in self.names})
+
+    def of_head(self, head: str) -> list[str]:
+        """Its labels."""
+        return sorted(name.partition("=")[2] for name in self.names if name.partition("=")[0] == head)
+
+    def mask(self, head: str, labels: Sequence[str], rows: int) -> np.ndarray:
+        """Rows that have any of a head's labels: bool (rows,)."""
+        wanted = [number for number, name in enumerate(self.names) if name in {f"{head}={label}" for label in labels}]
+        mask = np.zeros(rows, bool)
+        mask[self.rows[np.isin(self.codes, wanted)]] = True
+        return mask
 
 
 class Rows:
@@ -33,6 +73,7 @@ class Rows:
         self.manifest = manifest
         self._numbers: dict[str, dict[str, int]] = {}
         self._codes: dict[str, np.ndarray] = {}
+        self._labels: Labels | None = None
         self._products: np.ndarray | None = None
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None
         self._lock = threading.RLock()
@@ -66,7 +107,7 @@ class Rows:
             InputError: there is no such column to filter by.
         """
         if column not in FILTERS:
-            raise InputError(f"the index can't be filtered by {column!r}; there are {', '.join(FILTERS)}")
+            raise InputError(f"{column!r} is none of the columns {', '.join(FILTERS)}")
         with self._lock:
             if column not in self._numbers:
                 chunks = self._column(column).chunks
@@ -90,10 +131,31 @@ class Rows:
         """Rows that are live and fit every (column, values): bool, not to be written to."""
         mask = self.live.copy()
         for column, values in where:
+            if column not in FILTERS:
+                mask &= self._labels_with(column).mask(column, values, len(self))
+                continue
             codes, numbers = self.codes(column)
             wanted = [numbers[value] for value in values if value in numbers]
             mask &= codes == wanted[0] if len(wanted) == 1 else np.isin(codes, wanted)
         return mask
+
+    def known_values(self, column: str) -> list[str]:
+        """Every value of a column or head that `where` may name.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        return list(self.codes(column)[1]) if column in FILTERS else self._labels_with(column).of_head(column)
+
+    def _labels_with(self, head: str) -> Labels:
+        """The further attributes, if `head` is among them."""
+        with self._lock:
+            if self._labels is None:
+                self._labels = Labels.of(self._column("attributes"))
+        if head not in self._labels.heads:
+            known = ", ".join((*FILTERS, *self._labels.heads))
+            raise InputError(f"the index can't be filtered by {head!r}; there are {known}")
+        return self._labels
 
     def product_codes(self) -> np.ndarray:
         """A number for each product, int64; a photo without product is its own."""
@@ -130,15 +192,18 @@ class Rows:
 
     def find(self, column: str, value: str) -> np.ndarray:
         """Live rows whose `image_key` or `product_id` is `value`."""
-        import pyarrow.compute as pc
-
         same = pc.fill_null(pc.equal(self._column(column).cast(pa.string()), value), False)
         return np.flatnonzero(same.to_numpy() & self.live)
 
     def records(self, rows: np.ndarray) -> list[dict[str, Any]]:
-        """Key, product, kind, garment and attributes of rows, in their order."""
+        """Key, product, kind, garment and attributes of rows, in their order; several labels of a head are `A|B`."""
         table = pa.table({name: self._column(name) for name in _RECORD})
-        return table.take(pa.array(rows, pa.int64())).to_pylist()
+        records = table.take(pa.array(rows, pa.int64())).to_pylist()
+        for record in records:
+            for name in record.pop("attributes") or ():
+                head, _, label = name.partition("=")
+                record[head] = f"{record[head]}|{label}" if record.get(head) else label
+        return records
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:

@@ -35,12 +35,13 @@ ROW_SCHEMA = pa.schema(
         pa.field("brand", pa.string()),
         pa.field("pattern", pa.string()),
         pa.field("gender", pa.string()),
+        pa.field("attributes", pa.list_(pa.string())),
     ]
 )
-"""A gallery row: `id` is `vector_id` of its photo version, kind and garment."""
+"""A gallery row: `id` is `vector_id` of its photo version, kind and garment; `attributes` are `head=label`."""
 
 FILTERS = ("kind", "group", "type", "color", "brand", "pattern", "gender", "product_id")
-"""Columns that `where` may name."""
+"""Columns that `where` may name, besides the heads in `attributes`."""
 
 TABLES_READ = ("catalog", "images", "garments", "embeddings", "variants")
 """Tables whose content a version depends on. `variants` are read when one searches, from the version's snapshot."""
@@ -198,7 +199,10 @@ select
     case when e.kind = 'garment' then g.color else i.color end as color,
     case when e.kind = 'garment' then g.brand else i.brand end as brand,
     case when e.kind = 'garment' then g.pattern else i.pattern end as pattern,
-    case when e.kind = 'garment' then g.gender else i.gender end as gender
+    case when e.kind = 'garment' then g.gender else i.gender end as gender,
+    list_transform(
+        case when e.kind = 'garment' then g.attributes else i.attributes end, lambda x: x.head || '=' || x.label
+    ) as attributes
 from stored.embeddings e
 join "catalog" c on c.image_key = e.image_key and c.etag = e.etag
 join images i

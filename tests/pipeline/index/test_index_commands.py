@@ -72,6 +72,19 @@ def test_publish_list_rollback_and_gc(atelier, stocked):
         atelier("index", "rollback", "nope")
 
 
+def test_a_night_after_a_rollback_publishes_nothing_and_does_not_fail(atelier, stocked):
+    first, second = stocked
+    atelier("index", "publish", first)
+    atelier("index", "publish", second)
+    assert atelier("index", "rollback")["held"] is True
+    tonight = atelier("index", "publish", second)
+    assert (tonight["version"], tonight["held"]) == (first, True)
+    assert atelier("index", "list")["held"] is True
+    assert atelier("index", "release-hold")["held"] is False
+    assert atelier("index", "publish", second)["version"] == second
+    assert atelier("index", "rollback", "--no-hold")["held"] is False
+
+
 def test_evaluate_fails_below_the_gate(atelier, shop, gallery):
     manifest = shop.build(gallery.source)
     low = manifest.judgement.overall.model_copy(update={"at_10": 0.5})

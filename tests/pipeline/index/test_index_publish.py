@@ -12,7 +12,7 @@ from pipeline.index import build as building
 from pipeline.index.gallery import Index, read_pointer
 from pipeline.index.manifest import POINTER_KEY
 from pipeline.index.matrix import MatrixSource
-from pipeline.index.publish import collect_garbage, newest, publish, rollback, versions
+from pipeline.index.publish import collect_garbage, newest, publish, release_hold, rollback, versions
 from pipeline.settings import load_settings
 from pipeline.storage import open_store
 
@@ -53,6 +53,53 @@ def test_a_reader_is_not_disturbed_by_a_rollback(shop, vectors):
     rollback(shop.store)
     assert reader.search(vectors(60, seed=2)[:5], 1)[3][0].image_key == "000000003"
     assert reader.manifest.version == two.version != shop.open().manifest.version
+
+
+def test_what_a_rollback_holds_stays_live_until_it_is_released(shop, vectors):
+    one, two = (shop.publish(source(vectors, n)) for n in (1, 2))
+    assert rollback(shop.store).held
+    for snapshot in (2, 3, 4):  # the same night again, and further nights
+        shop.build(source(vectors, snapshot))
+        pointer = publish(shop.store, shop.settings.index)
+        assert (pointer.version, pointer.held, pointer.sequence) == (one.version, True, 3)
+    assert two.version in versions(shop.store)
+    assert not release_hold(shop.store).held
+    assert release_hold(shop.store).sequence == 4  # nothing to release, nothing written
+    assert publish(shop.store, shop.settings.index).snapshot == 4
+
+
+def test_a_rollback_that_does_not_hold_lasts_until_the_next_publish(shop, vectors):
+    one, two = (shop.publish(source(vectors, n)) for n in (1, 2))
+    assert not rollback(shop.store, hold=False).held
+    assert live(shop) == one.version
+    publish(shop.store, shop.settings.index)
+    assert live(shop) == two.version
+
+
+def test_what_is_live_can_be_held_and_holding_needs_something_live(shop, vectors):
+    with pytest.raises(InputError, match="no hold to release"):
+        release_hold(shop.store)
+    one = shop.publish(source(vectors, 1))
+    pointer = rollback(shop.store, one.version)
+    assert (pointer.version, pointer.previous, pointer.held) == (one.version, None, True)
+    shop.build(source(vectors, 2))
+    assert publish(shop.store, shop.settings.index).version == one.version
+
+
+def test_a_hold_is_not_lost_to_a_publisher_that_read_the_pointer_before(shop, vectors, monkeypatch):
+    one, two = (shop.publish(source(vectors, n)) for n in (1, 2))
+    three = shop.build(source(vectors, 3))
+    original = type(shop.store).put_if
+
+    def overtaken(store, key, data, *, etag):
+        monkeypatch.setattr(type(shop.store), "put_if", original)
+        rollback(shop.store)
+        return original(store, key, data, etag=etag)
+
+    monkeypatch.setattr(type(shop.store), "put_if", overtaken)
+    with pytest.raises(StaleError, match="somebody else published"):
+        publish(shop.store, shop.settings.index, three.version)
+    assert publish(shop.store, shop.settings.index, three.version).version == one.version != two.version
 
 
 def test_rollback_needs_somewhere_to_go(shop, vectors):

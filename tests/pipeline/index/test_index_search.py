@@ -158,3 +158,32 @@ def test_identical_photos_do_not_cost_recall(shop, vectors):
     gallery = vectors(200)
     gallery[50:90] = gallery[50]
     assert shop.build(MatrixSource(gallery)).judgement.overall.at_1 == 1.0
+
+
+@pytest.mark.parametrize("settings", [{}, LISTS], ids=["exact", "lists"])
+def test_further_attributes_filter_and_are_told(shop, gallery, settings):
+    season = [None if n % 5 == 0 else ("summer", "winter")[n % 2] for n in range(600)]
+    usage = ["sport" if n % 3 == 0 else None for n in range(600)]
+    columns = {**gallery.attributes, "season": season, "usage": usage}
+    index = shop.index(shop.build(MatrixSource(gallery.vectors, columns), **settings))
+    (hits,) = index.search(gallery.vectors[:1], 600, {"season": "summer", "usage": "sport", "type": "Dress"})
+    expected = [
+        n for n in range(600) if (season[n], usage[n], gallery.attributes["type"][n]) == ("summer", "sport", "Dress")
+    ]
+    assert sorted(int(hit.image_key) for hit in hits) == expected
+    assert all((hit.attributes["season"], hit.attributes["usage"]) == ("summer", "sport") for hit in hits)
+    assert len(index.search(gallery.vectors[:1], 600, {"season": ["summer", "winter"]})[0]) == 480
+    assert index.rows.known_values("season") == ["summer", "winter"]
+    with pytest.raises(InputError, match=r"can't be filtered by 'sleeve'; there are kind, .* season, usage"):
+        index.search(gallery.vectors[:1], 5, {"sleeve": "long"})
+
+
+def test_a_head_with_several_labels_is_found_by_each_of_them(shop, vectors):
+    source = MatrixSource(
+        vectors(20), {"attributes": [["style=boho", "style=retro"] if n < 4 else [] for n in range(20)]}
+    )
+    index = shop.index(shop.build(source))
+    for style in ("boho", "retro"):
+        (hits,) = index.search(vectors(20)[:1], 20, {"style": style})
+        assert {int(hit.image_key) for hit in hits} == {0, 1, 2, 3}
+        assert hits[0].attributes["style"] == "boho|retro"

@@ -63,7 +63,9 @@ class Tables:
     def batch(self, batch_id, keys, *, etag="1", release=RELEASE, feature_id="f", commit=True, garments=1):
         of = {"release_id": release, "batch_id": batch_id, "run_id": "r"}
         images = [
-            {**of, "image_key": k, "etag": etag, "main_group": "bag", "type": "Bag", "color": "Red"} for k in keys
+            {**of, "image_key": k, "etag": etag, "main_group": "bag", "type": "Bag", "color": "Red"}
+            | {"attributes": [{"head": "usage", "label": "casual", "score": 0.9}]}
+            for k in keys
         ]
         found = [
             {**of, "image_key": k, "etag": etag, "garment_index": g, "group": "footwear", "type": "Shoe"}
@@ -126,6 +128,8 @@ def test_rows_carry_what_they_are_filtered_by(tables):
     image, garment = by_kind["image"], by_kind["garment"]
     assert (image["group"], image["type"], image["color"], image["product_id"]) == ("bag", "Bag", "Red", "p-a")
     assert (garment["group"], garment["type"], garment["color"]) == ("footwear", "Shoe", None)
+    assert (image["attributes"], garment["attributes"]) == (["usage=casual"], None)
+    assert source.products() == 1
     assert image["id"] == vector_id("a1", "1", "image", -1)
     assert garment["id"] == vector_id("a1", "1", "garment", 0)
 
@@ -217,7 +221,7 @@ def test_a_night_without_news_builds_and_publishes_nothing(tables):
     jobs = job_rows(tables)
     assert jobs.keys() == {("one", "index"), ("one", "publish"), ("two", "index")}
     assert (jobs["one", "index"]["reused"], jobs["two", "index"]["reused"]) == (False, True)
-    assert jobs["one", "publish"] == {"version": pointer.version, "previous": None, "changed": True}
+    assert jobs["one", "publish"] == {"version": pointer.version, "previous": None, "changed": True, "held": False}
     assert publish_version(tables.settings, None, "two") == pointer
     assert job_rows(tables)["two", "publish"]["changed"] is False
     seconds = tables.warehouse.read("runs", columns=["seconds", "release_id"]).to_pylist()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.catalog.plan import make_plan, read_batches
@@ -17,7 +15,8 @@ from pipeline.demo.generate import Order, make_product
 from pipeline.demo.generate import generate as render
 from pipeline.demo.vocabulary import TYPES
 from pipeline.enrich.models import load_models
-from pipeline.enrich.runner import Runner
+from pipeline.enrich.record import record
+from pipeline.enrich.runner import Runner, utc_now
 from pipeline.settings import Settings, load_settings
 from pipeline.storage import open_store
 from pipeline.tables import Warehouse, open_warehouse
@@ -72,19 +71,12 @@ class DemoShop:
             self.settings, open_store(self.settings.catalog.uri, self.settings), self.warehouse, self.release
         )
         if plan.plan_id and plan.batches:
-            runner.run(plan.run_id, read_batches(self.settings, plan.plan_id, 0, 1))
+            started_at = utc_now()
+            outcome = runner.run(plan.run_id, read_batches(self.settings, plan.plan_id, 0, 1))
+            record(self.warehouse, outcome, self.release, run_id=plan.run_id, part=0, started_at=started_at)
         if snapshot:
             self.warehouse.snapshot(self.release.release_id, plan.run_id)
         return plan.run_id
-
-    def truth(self) -> list[dict[str, Any]]:
-        """What the demo catalog says of its photos."""
-        return pq.read_table(self.catalog / "truth" / "images.parquet").to_pylist()
-
-    def forget_photos(self) -> None:
-        """Empty the catalog's folder."""
-        shutil.rmtree(self.catalog / "photos")
-        (self.catalog / "photos").mkdir()
 
 
 def of_type(name: str, count: int) -> list[int]:

@@ -72,6 +72,12 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
         made.replace_batch("quarantine", batch_id, rows_of("quarantine", [{"batch_id": batch_id} | e for e in events]))
     for row in RUNS:
         made.replace_batch("runs", row["batch_id"], rows_of("runs", [row]))
+    for night, distance in enumerate((None, 0.01, 0.2)):
+        of_run = {"batch_id": f"d{night}", "run_id": f"r{night}", "subject": "type", "measure": "labels"}
+        stats = of_run | {"release_id": RELEASE, "enriched_at": START + timedelta(days=night)}
+        made.replace_batch("drift_stats", f"d{night}", rows_of("drift_stats", [stats]))
+        judged = {"distance": distance, "level": 0.05, "alarm": distance == 0.2, "release_id": RELEASE}
+        made.replace_batch("drift_results", f"d{night}", rows_of("drift_results", [of_run | judged]))
     built = {"batch_id": "v1", "run_id": "r1", "index_version": "v1", "recall_at_10": 0.96875, "built_at": START}
     made.replace_batch("indexes", "v1", rows_of("indexes", [built]))
     return made
@@ -267,6 +273,14 @@ def test_run_history(con: duckdb.DuckDBPyConnection) -> None:
     ]
     assert ask(con, "select started_at, finished_at from run_history where run_id = 'r1'") == [
         (START, START + timedelta(seconds=1020))
+    ]
+
+
+def test_drift_says_how_it_stands_and_how_it_changed(con: duckdb.DuckDBPyConnection) -> None:
+    assert ask(con, "select run_id, enriched_at, state, distance, change from drift order by enriched_at") == [
+        ("r0", START, "not judged", None, None),
+        ("r1", START + timedelta(days=1), "ok", 0.01, None),
+        ("r2", START + timedelta(days=2), "alarm", 0.2, 0.19),
     ]
 
 

@@ -9,7 +9,9 @@ Two ways to learn many attributes at once (the iFashion project of Google's AI w
   a label for a head left out of its loss.
 
 Both are trained by `HeadTrainer`: the same seed gives them the same rows in the same batches. Both get the weight
-decay and the epoch with the least validation loss: the naive layer one for all of its labels, a head its own.
+decay and the epoch with the least validation loss: the naive layer one for all of its labels, a head its own. Both get
+the learning rate with the best samples F1 on validation, of the same few: the naive layer needs a higher one, because
+its loss is a mean over all labels and it has to learn first how rare they are.
 """
 
 from __future__ import annotations
@@ -111,11 +113,13 @@ class Comparison:
         figures: method -> head or `together` -> figure -> one value a repeat.
         test_rows: rows tested on, one number a repeat.
         labels: columns C of each repeat.
+        rates: method -> learning rate that validation picked, one a repeat.
     """
 
     figures: dict[str, dict[str, dict[str, list[float]]]]
     test_rows: list[int]
     labels: list[int]
+    rates: dict[str, list[float]]
 
     def summary(self) -> dict[str, Any]:
         """Mean and spread (standard deviation) over the repeats, and the difference repeat by repeat."""
@@ -133,6 +137,7 @@ class Comparison:
             "repeats": repeats,
             "test_rows": self.test_rows,
             "labels": self.labels,
+            "learning_rates": self.rates,
             "methods": methods,
             "multi_task_minus_naive": gain,
         }
@@ -142,13 +147,18 @@ def compare_heads(
     data: FeatureSet,
     request: Request,
     folder: Path,
+    rates: Sequence[float],
     repeats: int = 3,
     on_epoch: Callable[[str, int, dict[str, float]], None] | None = None,
 ) -> Comparison:
     """Train both, `repeats` times, and test them on the held-out products.
 
     Repeat i has the seed and the split's seed of the request plus i, the same for both: the spread is that of other
-    first weights, other batches and other products. Logs go to `folder`/repeat_i/naive and multi_task.
+    first weights, other batches and other products. Logs go to `folder`/repeat_i/naive/lr_x and multi_task/lr_x.
+
+    Args:
+        rates: learning rates to try, in place of that of the request's options; validation picks.
+        on_epoch: told the training's name, the epoch and its figures.
 
     Raises:
         DataError: see `prepare`; fewer than two heads; or the request asks for what the naive head has no
@@ -161,46 +171,43 @@ def compare_heads(
     if not isinstance(request.split, Split):
         raise DataError("every repeat of a comparison has a split of its own: give a rule, not a saved split")
     results: dict[str, dict[str, dict[str, list[float]]]] = {}
-    rows, labels = [], []
+    made = Comparison(results, [], [], {NAIVE: [], MULTI_TASK: []})
     for number in range(repeats):
         options = replace(request.options, seed=request.options.seed + number)
         split = replace(request.split, seed=request.split.seed + number)
         ready = prepare(data, replace(request, options=options, split=split))
         joined = Joined(ready.plans, ready.examples.targets)
-        heads = {
-            method: train(ready, joined, options, folder / f"repeat_{number}", _told(on_epoch, method, number))
-            for method, train in ((NAIVE, _train_naive), (MULTI_TASK, _train_multi_task))
-        }
-        labels.append(len(joined.plan().labels))
-        rows.append(len(_rows(ready.examples, joined, TEST)))
+        trained: dict[str, Decide] = {}
+        for method, train in ((NAIVE, _train_naive), (MULTI_TASK, _train_multi_task)):
+            runs = []
+            for rate in rates:
+                name = f"repeat_{number}/{method}/lr_{rate:g}"
+                log = _logged(folder / name, name, on_epoch)
+                decide = train(ready, joined, replace(options, lr=rate), folder / name, log)
+                runs.append((validated(decide, ready.examples, joined, argmax=method != NAIVE)[1], rate, decide))
+            _, best, trained[method] = max(runs, key=lambda run: run[0])
+            made.rates[method].append(best)
+        made.labels.append(len(joined.plan().labels))
+        made.test_rows.append(len(_rows(ready.examples, joined, TEST)))
         for method in METHODS:
-            trained = heads[MULTI_TASK if method == MULTI_TASK else NAIVE]
-            for scope, figures in judge(trained, ready.examples, joined, argmax=method != NAIVE).items():
-                for name, value in figures.items():
-                    results.setdefault(method, {}).setdefault(scope, {}).setdefault(name, []).append(value)
-    return Comparison(results, rows, labels)
+            decide = trained[MULTI_TASK if method == MULTI_TASK else NAIVE]
+            for scope, figures in judge(decide, ready.examples, joined, argmax=method != NAIVE).items():
+                for figure, value in figures.items():
+                    results.setdefault(method, {}).setdefault(scope, {}).setdefault(figure, []).append(value)
+    return made
 
 
 Decide = Callable[[Examples, np.ndarray], np.ndarray]
 """Probabilities float32 (n, C) of rows."""
 
 
-def _told(
-    on_epoch: Callable[[str, int, dict[str, float]], None] | None, method: str, number: int
-) -> Callable[[int, dict[str, float]], None]:
-    def tell(epoch: int, numbers: dict[str, float]) -> None:
-        if on_epoch:
-            on_epoch(f"{method} {number}", epoch, numbers)
-
-    return tell
-
-
-def _logged(folder: Path, on_epoch: OnEpoch) -> OnEpoch:
+def _logged(folder: Path, name: str, on_epoch: Callable[[str, int, dict[str, float]], None] | None) -> OnEpoch:
     log = TrainingLog(folder)
 
     def logged(epoch: int, numbers: dict[str, float]) -> None:
         log.add(epoch, **numbers)
-        on_epoch(epoch, numbers)
+        if on_epoch:
+            on_epoch(name, epoch, numbers)
 
     return logged
 
@@ -209,14 +216,12 @@ def _train_naive(ready: Ready, joined: Joined, options: HeadOptions, folder: Pat
     plan = joined.plan()
     examples = replace(ready.examples, targets={NAIVE: joined.encode()})
     start = {NAIVE: new_head(plan, examples, {}, options.seed)}
-    log = _logged(folder / NAIVE, on_epoch)
-    head = HeadTrainer(examples, [plan], start, options, folder / NAIVE).fit(log)[NAIVE]
+    head = HeadTrainer(examples, [plan], start, options, folder).fit(on_epoch)[NAIVE]
     return lambda of, rows: torch.sigmoid(logits_of(head, of, rows)).numpy()
 
 
 def _train_multi_task(ready: Ready, joined: Joined, options: HeadOptions, folder: Path, on_epoch: OnEpoch) -> Decide:
-    log = _logged(folder / MULTI_TASK, on_epoch)
-    heads = HeadTrainer(ready.examples, list(joined.plans), ready.heads, options, folder / MULTI_TASK).fit(log)
+    heads = HeadTrainer(ready.examples, list(joined.plans), ready.heads, options, folder).fit(on_epoch)
 
     def probabilities(plan: Plan, head: Head, examples: Examples, rows: np.ndarray) -> torch.Tensor:
         logits = logits_of(head, examples, rows)
@@ -231,6 +236,16 @@ def _rows(examples: Examples, joined: Joined, part: int) -> np.ndarray:
     return rows[joined.known(rows).any(axis=1)]
 
 
+def validated(decide: Decide, examples: Examples, joined: Joined, *, argmax: bool) -> tuple[np.ndarray, float]:
+    """Thresholds tuned on the validation rows (see `tune`), and samples F1 with them there."""
+    rows = _rows(examples, joined, VALIDATION)
+    probabilities = decide(examples, rows)
+    free = joined.thresholded(argmax=argmax)
+    truth, asked = joined.truth(rows, probabilities), joined.asked(rows)
+    thresholds = tune(probabilities[:, free], truth[:, free], asked[:, free])
+    return thresholds, metrics.samples_f1(decided(probabilities, joined, thresholds, free) & asked, truth)
+
+
 def judge(decide: Decide, examples: Examples, joined: Joined, *, argmax: bool) -> dict[str, dict[str, float]]:
     """Figures on the test rows, head by head and together; thresholds come from the validation rows.
 
@@ -239,14 +254,12 @@ def judge(decide: Decide, examples: Examples, joined: Joined, *, argmax: bool) -
     Raises:
         DataError: no test row has a label.
     """
-    validation, test = (_rows(examples, joined, part) for part in (VALIDATION, TEST))
+    test = _rows(examples, joined, TEST)
     if len(test) == 0:
         raise DataError("no test product has a label; hold more products out")
-    seen = decide(examples, validation)
-    free = joined.thresholded(argmax=argmax)
-    thresholds = tune(seen[:, free], joined.truth(validation, seen)[:, free], joined.asked(validation)[:, free])
+    thresholds, _ = validated(decide, examples, joined, argmax=argmax)
     probabilities = decide(examples, test)
-    said = decided(probabilities, joined, thresholds, free)
+    said = decided(probabilities, joined, thresholds, joined.thresholded(argmax=argmax))
     truth, asked = joined.truth(test, probabilities), joined.asked(test)
     figures = {TOGETHER: _figures(said & asked, truth)}
     figures[TOGETHER][AS_NEGATIVE] = round(metrics.samples_f1(said, truth), 4)

@@ -31,7 +31,10 @@ def compare(
     min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
     recipe: Annotated[Literal["adamw", "sgd"], typer.Option(help="as in `atelier classify train`")] = "adamw",
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 40,
-    lr: Annotated[float | None, typer.Option(help="learning rate; default: 0.001 for adamw, 0.01 for sgd")] = None,
+    lr: Annotated[
+        list[float] | None,
+        typer.Option(help="learning rate; again for several, validation picks; default: 0.003, 0.01 (sgd: 0.01, 0.1)"),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="rows a step")] = 256,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
@@ -48,7 +51,7 @@ def compare(
     Example:
 
         atelier classify compare var/runs/naive --features var/features/shop --head type --head color
-            --head material --multi material --repeats 5
+            --head material --multi material --repeats 5 --lr 0.003 --lr 0.01
     """
     from models.training.classify import Request
     from models.training.comparison_plot import plot_comparison
@@ -69,20 +72,20 @@ def compare(
         options=HeadOptions(
             recipe=recipe,
             epochs=epochs,
-            lr=lr or (0.01 if recipe == "sgd" else 0.001),
             weight_decays=(1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays,
             batch=batch,
             seed=seed,
         ),
     )
+    rates = lr or ((0.01, 0.1) if recipe == "sgd" else (0.003, 0.01))
     joined = join_features([read_features(folder) for folder in features])
-    with progress(f"compare on {', '.join(heads)}", 2 * repeats * epochs, "epochs") as advance:
+    with progress(f"compare on {', '.join(heads)}", 2 * repeats * len(rates) * epochs, "epochs") as advance:
 
         def on_epoch(training: str, epoch: int, numbers: dict[str, float]) -> None:
             log.debug("%s epoch %d: %s", training, epoch, numbers)
             advance()
 
-        made = compare_heads(joined, request, out, repeats, on_epoch)
+        made = compare_heads(joined, request, out, rates, repeats, on_epoch)
     summary = {"heads": dict(request.heads), **made.summary(), "decision": DECISION}
     (out / "comparison.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     picture = plot_comparison(made, out / "comparison.png")

@@ -176,7 +176,9 @@ def _cell(cell: Any) -> list[str]:
             raise InputError(f"a photo of a product has no file: {json.dumps(cell, default=str)[:80]}")
         return [name]
     if isinstance(cell, Sequence | np.ndarray):
-        return [name for one in cell for name in _cell(one)]
+        return [
+            name for one in cell for name in ([one.strip()] if isinstance(one, str) and one.strip() else _cell(one))
+        ]
     return [] if pd.isna(cell) else [str(cell)]
 
 

@@ -78,6 +78,13 @@ def test_the_librarys_own_files(tmp_path: Path) -> None:
     assert named.rows["file"].iloc[0] == "7.png"
 
 
+def test_names_in_a_list_are_taken_as_they_are(tmp_path: Path) -> None:
+    labels = written(
+        tmp_path / "p.json", '[{"sku": 1, "images": ["a;b|c.jpg", "", " d.jpg", "d.jpg"], "color": "red"}]'
+    )
+    assert opened(labels).rows["file"].tolist() == ["a;b|c.jpg", "d.jpg"]
+
+
 def test_other_columns_and_several_labels(tmp_path: Path) -> None:
     products = [
         {"code": 1, "shots": ["1.jpg"], "kind": "Shoe", "colors": ["red", "blue"]},

@@ -26,6 +26,8 @@ STARTER = Path(__file__).parent / "starter"
 """The release that ships with Atelier."""
 
 FILE = "release.toml"
+LOG_SUFFIX = ".metrics.jsonl"
+"""Beside a card, `<name>.metrics.jsonl` is the log of its training, where there is one."""
 ID_DIGITS = 12
 
 

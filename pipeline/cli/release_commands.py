@@ -76,9 +76,14 @@ def _place(card: Any) -> str:
 
 
 def write_copies(chosen: dict[str, Path], out: Path) -> None:
-    """Copy cards and the weights beside them to `out`/cards, each checked, and write release.toml last."""
+    """Copy cards, the weights beside them and the logs of their training to `out`/cards; write release.toml last.
+
+    Weights are checked. A log is that of the training run (`<run>/metrics.jsonl` of `<run>/cards`), or one that came
+    with the card from another release.
+    """
     from models.cards import read_card, write_card
-    from models.release_cards import write_release
+    from models.release_cards import LOG_SUFFIX, write_release
+    from models.training.log import FILE as RUN_LOG
     from models.weights import random_seed, weights_path
 
     roles: dict[str, Any] = {"heads": {}}
@@ -91,6 +96,10 @@ def write_copies(chosen: dict[str, Path], out: Path) -> None:
             beside = ":" not in card.weights and not Path(card.weights).is_absolute()
             if beside and source.resolve() != target.resolve():
                 shutil.copyfile(source, target)
+        kept = out / "cards" / f"{card.name}{LOG_SUFFIX}"
+        logs = path.with_name(kept.name), path.parent.parent / RUN_LOG
+        if log := next((file for file in logs if file.is_file() and file.resolve() != kept.resolve()), None):
+            shutil.copyfile(log, kept)
         name = f"cards/{write_card(card, None, out / 'cards').name}"
         role, _, head = place.partition(":")
         if head:

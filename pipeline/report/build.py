@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from pipeline.report import statements
 from pipeline.report.asking import Asker
 from pipeline.report.check_section import alert_of, checks_of
-from pipeline.report.content import IndexFacts, Page, Section
+from pipeline.report.content import IndexFacts, Models, Page, Section
+from pipeline.report.drift_section import drift_of
 from pipeline.report.index_section import index_facts
 from pipeline.report.label_section import LABELS_SHOWN, heads_of
 from pipeline.report.looks import gallery_and_looks, gallery_words
+from pipeline.report.model_section import models_of
 from pipeline.report.number_section import Run, coverage_of, headlines, summary
 from pipeline.report.page import moment
 from pipeline.report.reject_section import reasons_of
+from pipeline.report.step_section import Found, steps_of
 from pipeline.report.texts import clip
 from pipeline.report.thumbnails import Thumbnails
 from pipeline.report.time_section import rate_trend, time_bars
@@ -37,7 +40,9 @@ EMPTY = {
     "gallery": "No photo has been enriched yet.",
     "look": "Nothing stands out: there is no photo to show and no conflict.",
     "labels": "No head has answered yet.",
+    "drift": "This run has not been held against the runs before it: `atelier drift` does that.",
     "index": "There is no search index yet: `atelier index build` makes one.",
+    "models": "No release has read photos yet.",
     "checks": "No data check has been run for this run: `atelier check` runs them.",
 }
 """What a section says where it has nothing to show."""
@@ -66,19 +71,23 @@ def build_page(sources: Sources) -> Page:
     index = _index(sources, run)
     listed = then.one("numbers", "photos and products listed", statements.LISTED)
     enriched = then.one("numbers", "photos enriched", statements.ENRICHED)
-    reasons = reasons_of(then, sources.thumbnails)
+    limits = sources.settings.report
+    reasons = reasons_of(then, sources.thumbnails, limits.reject_photos)
     coverage = coverage_of(listed, enriched, reasons)
     scope = sources.run_id if enriched["in_this_run"] else None
-    gallery, looks = gallery_and_looks(then, sources.thumbnails, scope)
+    gallery, looks = gallery_and_looks(then, sources.thumbnails, scope, limits)
     heads = heads_of(then.rows("labels", "answers of each head", statements.LABELS, labels=LABELS_SHOWN))
-    checks = checks_of(run.jobs)
-    shown = (coverage.listed, run.jobs, reasons, gallery, looks, heads, index, checks)
+    checks, drift = checks_of(now), drift_of(now)
+    models = _models(sources, run, enriched["release_id"])
+    found = Found(sources.run_id, coverage, checks, reasons, drift, index, looks)
+    shown = (coverage.listed, run.jobs, reasons, gallery, looks, heads, drift, index, models, checks)
     return Page(
         run_id=sources.run_id,
         title=f"Run of {moment(run.started_at)}",
         summary=summary(coverage, enriched["in_this_run"]),
         alert=alert_of(checks),
         made_at=moment(datetime.now(UTC)),
+        steps=steps_of(found),
         coverage=coverage,
         headlines=headlines(coverage, enriched, listed, reasons, run, index),
         facts=_facts(sources, run, enriched["release_id"]),
@@ -90,7 +99,9 @@ def build_page(sources: Sources) -> Page:
         gallery_words=gallery_words(len(gallery), enriched, scope),
         looks=looks,
         heads=heads,
+        drift=drift,
         index=index,
+        models=models,
         checks=checks,
         sections=_sections(sources, [bool(content) for content in shown]),
         snapshot=sources.snapshot,
@@ -102,6 +113,11 @@ def _index(sources: Sources, run: Run) -> IndexFacts | None:
         "index", "recall over index versions", statements.INDEXES, finished_at=run.finished_at, runs=RUNS_SHOWN
     )
     return index_facts(sources.settings, run.run_id, history)
+
+
+def _models(sources: Sources, run: Run, release_id: str | None) -> Models | None:
+    history = sources.now.rows("models", "releases that read photos", statements.RELEASES, started_at=run.started_at)
+    return models_of(sources.settings, run.run_id, release_id or run.release_id, history)
 
 
 def _sections(sources: Sources, filled: Sequence[bool]) -> dict[str, Section]:

@@ -1,4 +1,4 @@
-"""What the data checks found, as the job `check` of the run recorded it."""
+"""What the data checks found, as `atelier check` kept it in the table `check_results`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report.asking import Row
-from pipeline.report.content import Check
+from pipeline.report import statements
+from pipeline.report.asking import Asker, Row
+from pipeline.report.content import Check, Query
 from pipeline.report.texts import clip, plural
+from pipeline.tables.sql_files import SqlFile, read_sql
 
 CHECKS_SHOWN = 60
 EXAMPLES_SHOWN = 3
@@ -16,21 +18,15 @@ PURPOSE_LENGTH, EXAMPLE_LENGTH = 300, 240
 _ORDER = {"blocking": 0, "warning": 1, "passed": 2}
 
 
-def checks_of(jobs: Sequence[Row]) -> tuple[Check, ...]:
+def checks_of(ask: Asker) -> tuple[Check, ...]:
     """The run's checks, those first that found rows and block; () where none were run.
 
     Args:
-        jobs: rows of the statement `JOBS`.
+        ask: asks the newest tables: checks run after the snapshot they judge.
     """
-    checks = [
-        _check(result)
-        for job in jobs
-        if job["job"] == "check"
-        for text in job["details"]
-        for result in _results(text)
-        if isinstance(result, dict)
-    ]
-    return tuple(sorted(checks, key=lambda check: (_ORDER[check.state], check.name))[:CHECKS_SHOWN])
+    rows = ask.rows("checks", "what the checks found", statements.CHECKS, checks=CHECKS_SHOWN)
+    files = {file.name: file for file in read_sql("checks")} if rows else {}
+    return tuple(sorted((_check(row, files) for row in rows), key=lambda check: (_ORDER[check.state], check.name)))
 
 
 def alert_of(checks: Sequence[Check]) -> str:
@@ -42,26 +38,26 @@ def alert_of(checks: Sequence[Check]) -> str:
     return f"{plural(len(blocking), 'blocking check')} found rows: {names}. Nothing is published until that is mended."
 
 
-def _results(text: str) -> Sequence[Any]:
+def _check(row: Row, files: Mapping[str, SqlFile]) -> Check:
+    """One result; `files` are the checks as they are now: one that was removed has no purpose and no text."""
+    file = files.get(row["name"])
+    found = "blocking" if row["severity"] == "blocking" else "warning"
+    return Check(
+        name=clip(row["name"], 80),
+        state=found if row["rows"] else "passed",
+        purpose=clip(file.purpose, PURPOSE_LENGTH) if file else "",
+        rows=row["rows"],
+        examples=tuple(clip(_words(example), EXAMPLE_LENGTH) for example in _examples(row["examples"])),
+        query=Query(f"sql/checks/{file.path.name}", file.statement) if file and row["rows"] else None,
+    )
+
+
+def _examples(text: str) -> Sequence[Any]:
     try:
         parsed: Any = json.loads(text)
     except ValueError:
         return ()
-    results = parsed.get("results") if isinstance(parsed, dict) else None
-    return results if isinstance(results, list) else ()
-
-
-def _check(result: Mapping[str, Any]) -> Check:
-    rows = int(result.get("rows") or 0)
-    found = "blocking" if result.get("severity") == "blocking" else "warning"
-    examples = result.get("examples") or ()
-    return Check(
-        name=clip(str(result.get("name", "")), 80),
-        state=found if rows else "passed",
-        purpose=clip(str(result.get("purpose", "")), PURPOSE_LENGTH),
-        rows=rows,
-        examples=tuple(clip(_words(example), EXAMPLE_LENGTH) for example in list(examples)[:EXAMPLES_SHOWN]),
-    )
+    return parsed[:EXAMPLES_SHOWN] if isinstance(parsed, list) else ()
 
 
 def _words(example: Any) -> str:

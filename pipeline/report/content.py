@@ -105,6 +105,14 @@ class GarmentLine:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A generated picture of a photo, and in words what made it and how near it came."""
+
+    photo: Photo
+    words: str
+
+
+@dataclass(frozen=True)
 class Card:
     """One photo with what was read from it. `why` says why it is shown, where it is not a plain sample."""
 
@@ -119,6 +127,7 @@ class Card:
     color_measured_share: float | None
     color_agrees: bool | None
     title: str | None = None
+    variants: tuple[Variant, ...] = ()
     why: str = ""
 
 
@@ -138,7 +147,7 @@ class Reason:
     code: str
     count: int
     in_this_run: int
-    kind: str
+    permanent: bool
     examples: tuple[Reject, ...]
 
 
@@ -153,12 +162,13 @@ class Head:
 
 @dataclass(frozen=True)
 class Look:
-    """A list of photos that a person should look at, under its own heading."""
+    """A list of photos that a person should look at, under its own heading; `query` selects all of them."""
 
     title: str
     words: str
     total: int | None
     cards: tuple[Card, ...]
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,13 +196,57 @@ class IndexFacts:
 
 @dataclass(frozen=True)
 class Check:
-    """What one data check found; `state` is passed, warning or blocking, `examples` are offending rows in words."""
+    """What one data check found; `state` is passed, warning or blocking, `examples` are offending rows in words.
+
+    `query` is the check itself, for one that found rows.
+    """
 
     name: str
     state: str
     purpose: str
     rows: int
     examples: tuple[str, ...]
+    query: Query | None = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far this run is from the runs before it: `bars` by subject, what `moved`, the `trend` over runs."""
+
+    words: str
+    alarms: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    moved: tuple[Head, ...]
+    trend: Figure | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the release: `figures` on held-out data, `curves` of its training where a log lies beside it."""
+
+    name: str
+    words: str
+    figures: tuple[tuple[str, str], ...]
+    curves: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The release's models; `new` if this run is the first that it read photos in."""
+
+    words: str
+    new: bool
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next: why, and the commands that do it; `tone` is bad (must), warn (should) or "" (may)."""
+
+    title: str
+    words: str
+    commands: tuple[str, ...]
+    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,6 +266,7 @@ class Page:
     summary: str
     alert: str
     made_at: str
+    steps: tuple[Step, ...]
     coverage: Coverage
     headlines: tuple[Headline, ...]
     facts: tuple[tuple[str, str], ...]
@@ -223,7 +278,9 @@ class Page:
     gallery_words: str
     looks: tuple[Look, ...]
     heads: tuple[Head, ...]
+    drift: Drift | None
     index: IndexFacts | None
+    models: Models | None
     checks: tuple[Check, ...]
     sections: dict[str, Section]
     snapshot: int | None
@@ -240,4 +297,6 @@ class RunLine:
     rejects: str
     rate: str
     recall: str
+    checks: str
+    tone: str
     release_id: str

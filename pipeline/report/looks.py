@@ -11,25 +11,24 @@ from pipeline.report.page import score
 from pipeline.report.photos import LABEL_LENGTH, load_cards, pick
 from pipeline.report.texts import clip, plural
 from pipeline.report.thumbnails import Thumbnails
-
-GALLERY_PHOTOS = 24
-LOOK_PHOTOS = 8
+from pipeline.settings import ReportSettings
 
 
 def gallery_and_looks(
-    ask: Asker, thumbnails: Thumbnails, scope: str | None
+    ask: Asker, thumbnails: Thumbnails, scope: str | None, limits: ReportSettings
 ) -> tuple[tuple[Card, ...], tuple[Look, ...]]:
     """The gallery and the lists of photos to look at, of this run's photos, or of all where it enriched none."""
-    sample = ask.rows("gallery", "the sample", statements.SAMPLE, scope=scope, photos=GALLERY_PHOTOS)
-    lowest = ask.rows("look", "lowest confidence", statements.LOWEST, scope=scope, photos=LOOK_PHOTOS)
-    labels = ask.rows("look", "feed against photo", statements.LABEL_CONFLICTS, scope=scope, answers=4 * LOOK_PHOTOS)
-    colors = ask.rows(
-        "look", "learned against measured color", statements.COLOR_CONFLICTS, scope=scope, photos=LOOK_PHOTOS
-    )
+    sample = ask.rows("gallery", "the sample", statements.SAMPLE, scope=scope, photos=limits.gallery_photos)
+    each = limits.look_photos
+    varied = ask.rows("look", "photos with variants", statements.VARIED, photos=each)
+    lowest = ask.rows("look", "lowest confidence", statements.LOWEST, scope=scope, photos=each)
+    labels = ask.rows("look", "feed against photo", statements.LABEL_CONFLICTS, scope=scope, answers=4 * each)
+    colors = ask.rows("look", "learned against measured color", statements.COLOR_CONFLICTS, scope=scope, photos=each)
     unsure = {row["image_key"]: f"best type at {score(row['type_score'])}" for row in lowest}
-    sampled, disputed = [row["image_key"] for row in sample], _conflicts(labels)
-    off_color = [row["image_key"] for row in colors]
-    cards = load_cards(ask, "gallery", [*sampled, *unsure, *disputed, *off_color], thumbnails)
+    sampled, disputed = [row["image_key"] for row in sample], _conflicts(labels, each)
+    off_color, with_variants = ([row["image_key"] for row in rows] for rows in (colors, varied))
+    keys = [*sampled, *unsure, *disputed, *off_color, *with_variants]
+    cards = load_cards(ask, "gallery", keys, thumbnails)
     looks = (
         Look(
             "Lowest confidence",
@@ -42,25 +41,33 @@ def gallery_and_looks(
             "The shop's feed says one thing, the photo, with some confidence, another.",
             labels[0]["total"] if labels else None,
             pick(cards, list(disputed), disputed),
+            "FROM label_conflicts ORDER BY feed_label_known DESC, score DESC",
         ),
         Look(
             "Colors disagree",
             "The learned color is not the color measured on the garment.",
             colors[0]["total"] if colors else None,
             pick(cards, off_color),
+            "FROM color_conflicts ORDER BY color_score DESC",
+        ),
+        Look(
+            "Generated variants",
+            "Pictures made from photos, each beside its source. They are synthetic and only help searching.",
+            None,
+            pick(cards, with_variants),
         ),
     )
     return pick(cards, sampled), tuple(look for look in looks if look.cards)
 
 
-def _conflicts(rows: Sequence[Row]) -> dict[str, str]:
-    """On which heads feed and photo disagree, for the first photos of `rows`."""
+def _conflicts(rows: Sequence[Row], photos: int) -> dict[str, str]:
+    """On which heads feed and photo disagree, for the first `photos` photos of `rows`."""
     said: dict[str, list[str]] = {}
     for row in rows:
         feed, label = clip(row["feed_label"], LABEL_LENGTH), clip(row["label"], LABEL_LENGTH)
         words = f"{row['head']}: the feed says {feed}, the photo {label} ({score(row['score'])})"
         said.setdefault(row["image_key"], []).append(words)
-    return {key: "; ".join(said[key]) for key in list(said)[:LOOK_PHOTOS]}
+    return {key: "; ".join(said[key]) for key in list(said)[:photos]}
 
 
 def gallery_words(shown: int, enriched: Row, scope: str | None) -> str:

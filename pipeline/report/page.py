@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipeline.report.content import Card, Page, RunLine
 from pipeline.report.swatches import swatch_class, swatch_style
@@ -65,6 +65,16 @@ def alt_text(card: Card) -> str:
     return f"{said}; garments: {', '.join(boxes)}" if boxes else f"{said}; no garment found"
 
 
+def with_code(text: str) -> Markup:
+    """A sentence in which `commands` stand between backticks, as HTML; everything in it is escaped."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece) for number, piece in enumerate(pieces)
+    )
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
@@ -74,7 +84,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (count, score, percent, seconds, alt_text, swatch_class, swatch_style)
+    filters = (count, score, percent, seconds, alt_text, swatch_class, swatch_style, with_code)
     environment.filters.update({function.__name__: function for function in filters})
     return environment
 

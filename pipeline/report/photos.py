@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pipeline.report import statements
 from pipeline.report.asking import Asker, Row
-from pipeline.report.content import Answer, Box, Card, GarmentLine
+from pipeline.report.content import Answer, Box, Card, GarmentLine, Variant
+from pipeline.report.page import score
 from pipeline.report.texts import clip
 from pipeline.report.thumbnails import Thumbnail, Thumbnails, Wanted
 
@@ -15,6 +16,8 @@ HEADS = ("type", "brand", "pattern", "gender")
 """Heads listed on a card in this order; color has a place of its own beside the measured one."""
 FURTHER_ANSWERS = 6
 GARMENTS_SHOWN = 8
+VARIANTS_A_PHOTO = 2
+VARIANTS_SHOWN = 60
 LABEL_LENGTH, TEXT_LENGTH, KEY_LENGTH = 60, 160, 120
 
 
@@ -27,7 +30,29 @@ def load_cards(ask: Asker, section: str, keys: Sequence[str], thumbnails: Thumbn
         garments.setdefault(row["image_key"], []).append(row)
     order = [key for key in dict.fromkeys(keys) if key in rows]
     made = thumbnails.make([Wanted(key, rows[key]["etag"]) for key in order])
-    return {key: _card(rows[key], garments.get(key, []), thumb) for key, thumb in zip(order, made, strict=True)}
+    variants = _variants(ask, section, wanted, thumbnails)
+    return {
+        key: _card(rows[key], garments.get(key, []), variants.get(key, ()), thumb)
+        for key, thumb in zip(order, made, strict=True)
+    }
+
+
+def _variants(ask: Asker, section: str, keys: Sequence[str], thumbnails: Thumbnails) -> dict[str, tuple[Variant, ...]]:
+    """Generated pictures by the key of the photo that they were made of, the most convincing first."""
+    limits = {"variants": VARIANTS_A_PHOTO, "pictures": VARIANTS_SHOWN}
+    rows = ask.rows(section, "variants of the photos shown", statements.VARIANTS, keys=keys, **limits)
+    made = thumbnails.make([Wanted(row["variant_key"], None) for row in rows])
+    found: dict[str, tuple[Variant, ...]] = {}
+    for row, thumbnail in zip(rows, made, strict=True):
+        photo = replace(thumbnail.photo, key=clip(thumbnail.photo.key, KEY_LENGTH))
+        found[row["image_key"]] = (*found.get(row["image_key"], ()), Variant(photo, _variant_words(row)))
+    return found
+
+
+def _variant_words(row: Row) -> str:
+    """What it was turned into, by which generator, and how sure the type head is of that."""
+    words = f"as {clip(row['target_group'], LABEL_LENGTH)}, {clip(row['generator'], LABEL_LENGTH)}"
+    return words if row["target_probability"] is None else f"{words} {score(row['target_probability'])}"
 
 
 def pick(cards: Mapping[str, Card], keys: Sequence[str], why: Mapping[str, str] | None = None) -> tuple[Card, ...]:
@@ -36,7 +61,7 @@ def pick(cards: Mapping[str, Card], keys: Sequence[str], why: Mapping[str, str] 
     return tuple(replace(cards[key], why=reasons.get(key, "")) for key in keys if key in cards)
 
 
-def _card(row: Row, garments: Sequence[Row], thumbnail: Thumbnail) -> Card:
+def _card(row: Row, garments: Sequence[Row], variants: tuple[Variant, ...], thumbnail: Thumbnail) -> Card:
     shown = garments[:GARMENTS_SHOWN]
     photo = thumbnail.photo
     if photo.source:
@@ -53,6 +78,7 @@ def _card(row: Row, garments: Sequence[Row], thumbnail: Thumbnail) -> Card:
         color_measured_share=row["color_measured_share"],
         color_agrees=row["color_agrees"],
         title=clip(row["feed_title"], TEXT_LENGTH) or None,
+        variants=variants,
     )
 
 

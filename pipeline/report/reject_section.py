@@ -14,19 +14,18 @@ from pipeline.report.thumbnails import Thumbnails, Wanted
 
 REASONS_SHOWN = 16
 EXAMPLES_A_REASON = 6
-REJECTS_SHOWN = 30
 MESSAGE_LENGTH = 240
 
 
-def reasons_of(ask: Asker, thumbnails: Thumbnails) -> tuple[Reason, ...]:
-    """Every reason with its count, the most frequent first, and examples drawn by a fixed seed."""
+def reasons_of(ask: Asker, thumbnails: Thumbnails, shown: int) -> tuple[Reason, ...]:
+    """Every reason with its count, the most frequent first, and at most `shown` examples drawn by a fixed seed."""
     counted = ask.rows("quarantine", "quarantine by reason", statements.QUARANTINED, reasons=REASONS_SHOWN)
     examples = ask.rows(
         "quarantine",
         "examples",
         statements.REJECT_EXAMPLES,
         examples=EXAMPLES_A_REASON,
-        rejects=REJECTS_SHOWN,
+        rejects=shown,
     )
     wanted = [Wanted(row["image_key"], row["etag"], row["reason"]) for row in examples]
     rejects: dict[str, list[Reject]] = {}
@@ -43,7 +42,7 @@ def reasons_of(ask: Asker, thumbnails: Thumbnails) -> tuple[Reason, ...]:
             code=clip(row["reason"], LABEL_LENGTH),
             count=row["photos"],
             in_this_run=row["in_this_run"],
-            kind="until it is replaced or re-admitted" if row["permanent"] else "tried again by itself",
+            permanent=row["permanent"],
             examples=tuple(rejects.get(row["reason"], ())),
         )
         for row in counted

@@ -27,8 +27,15 @@ limit 5
 """
 
 RUNS_REPORTED = """
-select run_id, started_at, images, rejects, images_per_s, recall_at_10, release_id
+with judged as (
+    select run_id, count(*) filter (severity = 'blocking' and not passed) as blocking,
+           count(*) filter (severity <> 'blocking' and not passed) as warnings
+    from check_results
+    group by run_id
+)
+select run_id, started_at, images, rejects, images_per_s, recall_at_10, release_id, blocking, warnings
 from run_history
+left join judged using (run_id)
 where run_id in (select unnest($run_ids))
 order by started_at desc, run_id desc
 limit $reports
@@ -73,6 +80,50 @@ order by built_at desc, index_version
 limit $runs
 """
 
+CHECKS = """
+select name, severity, "rows", examples, snapshot
+from check_results
+where run_id = $run_id
+order by passed, severity, name
+limit $checks
+"""
+
+DRIFT = """
+select subject, measure, state, distance, chance, level, reference_runs, reference_photos, moved
+from drift
+where run_id = $run_id
+order by state = 'alarm' desc, distance / greatest(level, chance) desc nulls last, subject, measure
+limit $measures
+"""
+
+DRIFT_TREND = """
+with measured as (
+    select run_id, measure, min(enriched_at) as enriched_at, max(distance / greatest(level, chance)) as of_alarm
+    from drift
+    where distance is not null and enriched_at <= (select max(enriched_at) from drift where run_id = $run_id)
+    group by run_id, measure
+), recent as (
+    select run_id, min(enriched_at) as since
+    from measured
+    group by run_id
+    order by since desc, run_id
+    limit $runs
+)
+select run_id, measure, enriched_at, of_alarm
+from measured
+semi join recent using (run_id)
+order by enriched_at, run_id, measure
+"""
+
+RELEASES = """
+select release_id, arg_min(run_id, started_at) as first_run_id, min(started_at) as first_started_at
+from run_history
+where release_id is not null and images > 0 and started_at <= $started_at
+group by release_id
+order by first_started_at desc, release_id
+limit 2
+"""
+
 LISTED = """
 select count(*) as photos, count(distinct product_id) as products
 from "catalog"
@@ -103,10 +154,16 @@ limit $rejects
 """
 
 SAMPLE = """
+with drawn as (
+    select image_key, coalesce(product_id, image_key) as product, md5(image_key || $seed) as lot
+    from enriched
+    where $scope is null or run_id = $scope
+    order by lot, image_key
+    limit 20 * $photos
+)
 select image_key
-from enriched
-where $scope is null or run_id = $scope
-order by md5(image_key || $seed), image_key
+from drawn
+order by row_number() over (partition by product order by lot, image_key), lot, image_key
 limit $photos
 """
 
@@ -149,6 +206,27 @@ select image_key, garment_index, "group", score, x1, y1, x2, y2, is_main, type, 
 from garments_current
 where image_key in (select unnest($keys))
 order by image_key, garment_index
+"""
+
+VARIED = """
+select image_key
+from variants
+semi join enriched using (image_key, etag, release_id)
+group by image_key
+order by bool_or(run_id = $run_id) desc, md5(image_key || $seed), image_key
+limit $photos
+"""
+
+VARIANTS = """
+select image_key, garment_index, generator, target_group, variant_key, target_probability, color_distance
+from variants
+semi join enriched using (image_key, etag, release_id)
+where image_key in (select unnest($keys))
+qualify row_number() over (
+    partition by image_key order by target_probability desc nulls last, variant_key
+) <= $variants
+order by image_key, target_probability desc nulls last, variant_key
+limit $pictures
 """
 
 LABELS = """

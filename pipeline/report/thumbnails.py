@@ -28,8 +28,6 @@ LONG_SIDE = 320
 """Pixels: sharp at the size of a card, also on a phone's dense screen."""
 MAX_BYTES = 24_000
 """Of one JPEG: a noisy photo is compressed harder until it fits."""
-TOTAL_BYTES = 3_300_000
-"""Of all data URIs of one page, so that the page stays under 5 MB with everything else on it."""
 THREADS = 8
 TIMEOUT_S = 20.0
 MAX_SCANS = 64
@@ -42,11 +40,19 @@ RENDERABLE = frozenset({Reason.TRUNCATED, Reason.CORRUPT, Reason.TOO_SMALL, Reas
 
 @dataclass(frozen=True)
 class Wanted:
-    """A photo to show: the version that was seen, and why it was rejected, if it was."""
+    """A photo to show: the version that was seen, and why it was rejected, if it was.
+
+    A generated picture lies in the warehouse, under a key that no other picture ever gets: it has no version.
+    """
 
     key: str
-    etag: str
+    etag: str | None
     reason: str | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether it lies in the warehouse, not in the catalog."""
+        return self.etag is None
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,13 @@ class Thumbnail:
 
 
 class Thumbnails:
-    """Thumbnails of one page, made a list at a time until the page's bytes are used up."""
+    """Thumbnails of one page, made a list at a time until `report.thumbnail_bytes` are used up."""
 
-    def __init__(self, store: ObjectStore, settings: Settings, total_bytes: int = TOTAL_BYTES) -> None:
-        self._store = store
+    def __init__(self, catalog: ObjectStore, warehouse: ObjectStore, settings: Settings) -> None:
+        self._catalog = catalog
+        self._warehouse = warehouse
         self._settings = settings
-        self._left = total_bytes
+        self._left = settings.report.thumbnail_bytes
         self.skipped = 0
 
     def make(self, wanted: Sequence[Wanted]) -> list[Thumbnail]:
@@ -83,14 +90,15 @@ class Thumbnails:
         if wanted.reason is not None and wanted.reason not in RENDERABLE:
             return Thumbnail(Photo(wanted.key, missing="nothing to show"))
         try:
-            fetched = self._store.get(
+            fetched = (self._warehouse if wanted.generated else self._catalog).get(
                 wanted.key, max_bytes=self._settings.fetch.max_bytes, timeout_s=TIMEOUT_S, attempts=2
             )
         except ObjectMissing:
-            return Thumbnail(Photo(wanted.key, missing="no longer in the catalog"))
+            where = "warehouse" if wanted.generated else "catalog"
+            return Thumbnail(Photo(wanted.key, missing=f"no longer in the {where}"))
         except AtelierError as error:
             return Thumbnail(Photo(wanted.key, missing=f"could not be fetched for this page: {type(error).__name__}"))
-        if fetched.etag != wanted.etag:
+        if not wanted.generated and fetched.etag != wanted.etag:
             return Thumbnail(Photo(wanted.key, missing="has changed since: pending under its new version"))
         return self._picture(wanted, fetched.data)
 

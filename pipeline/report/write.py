@@ -17,6 +17,7 @@ from pipeline.report.asking import Asker, Row
 from pipeline.report.build import SEED, Sources, build_page
 from pipeline.report.content import RunLine
 from pipeline.report.page import DASH, count, moment, render_index, render_page
+from pipeline.report.texts import plural
 from pipeline.report.thumbnails import Thumbnails
 from pipeline.settings import Settings
 from pipeline.storage import ObjectStore, open_store
@@ -102,7 +103,7 @@ def _page(warehouse: Warehouse, newest: duckdb.DuckDBPyConnection, run_id: str, 
             settings=settings,
             now=Asker(newest, NEWEST, run_id=run_id),
             then=Asker(pinned, run_id=run_id, seed=SEED),
-            thumbnails=Thumbnails(open_store(settings.catalog.uri, settings), settings),
+            thumbnails=Thumbnails(open_store(settings.catalog.uri, settings), warehouse.store, settings),
             run_id=run_id,
             snapshot=snapshot.number if snapshot else None,
         )
@@ -135,5 +136,17 @@ def _line(run_id: str, row: Row | None) -> RunLine:
         rejects=count(shown.get("rejects")),
         rate=DASH if rate is None else f"{rate:.1f}",
         recall=DASH if recall is None else f"{recall:.3f}",
+        checks=_checks(shown),
+        tone="bad" if shown.get("blocking") else "warn" if shown.get("warnings") else "",
         release_id=shown.get("release_id") or DASH,
     )
+
+
+def _checks(row: Mapping[str, Any]) -> str:
+    """What the data checks found in a run, in a word or two."""
+    blocking, warnings = row.get("blocking"), row.get("warnings")
+    if blocking is None or warnings is None:
+        return DASH
+    if blocking:
+        return f"{blocking} blocking"
+    return plural(warnings, "warning") if warnings else "passed"

@@ -124,6 +124,27 @@ class Shop:
             publish(store, self.settings.index, manifest.version)
         return manifest.version
 
+    def check(self, run_id: str, results: list[dict[str, Any]]) -> None:
+        """Record what checks found in a run: name, severity, rows, examples (any values)."""
+        rows = [
+            {"batch_id": f"check-{run_id}", "run_id": run_id, "snapshot": 1, "passed": not result["rows"], **result}
+            | {"examples": json.dumps(result.get("examples", []))}
+            for result in results
+        ]
+        self.warehouse.replace_batch("check_results", f"check-{run_id}", filled("check_results", rows))
+
+    def variant(self, key: str, run_id: str, group: str = "footwear", probability: float = 0.75) -> str:
+        """Put a generated picture of an enriched photo into the warehouse; returns its key."""
+        made = f"variants/{hashlib.sha256(f'{key} {group}'.encode()).hexdigest()[:16]}.jpg"
+        self.warehouse.store.put(made, photo("Blue"))
+        of_photo = {"image_key": key, "etag": self.etags[key][0], "release_id": RELEASE, "run_id": run_id}
+        said = {"generator": "dress-to-shoe", "target_group": group, "variant_key": made, "synthetic": True}
+        row = {**of_photo, **said, "target_probability": probability, "garment_index": 0, "batch_id": f"batch.{run_id}"}
+        known = self.warehouse.read("variants").to_pylist() if self.warehouse.facts()["variants"] else []
+        rows = [old for old in known if old["batch_id"] == row["batch_id"]] + [row]
+        self.warehouse.replace_batch("variants", row["batch_id"], filled("variants", rows))
+        return made
+
     def read(self, key: str, **said: Any) -> dict[str, Any]:
         """A row of `images` for `enrich`."""
         return read_photo(key, "Red") | said
@@ -147,7 +168,7 @@ class Shop:
         images, garments = [], []
         for n, key in enumerate(photos):
             color = COLORS[n % len(COLORS)]
-            images.append(read_photo(key, color, abstain=n % 3 == 2) | said)
+            images.append(read_photo(key, color, abstain=n % 3 == 2) | {"enriched_at": start} | said)
             garments.append(read_garment(key))
         self.enrich(run_id, images, garments)
         steps = {"seconds": {"fetch": 1.0, "decode": 3.0, "models": 6.5}}
@@ -200,19 +221,67 @@ def read_garment(key: str) -> dict[str, Any]:
     } | box
 
 
-@pytest.fixture
-def shop_at(tmp_path: Path) -> Callable[[str, str], Shop]:
-    """Make a shop whose catalog and warehouse lie at two uris."""
-    return lambda catalog, warehouse: Shop(
+def open_shop(folder: Path, catalog: str, warehouse: str) -> Shop:
+    """A shop whose catalog and warehouse lie at two uris; caches lie in `folder`."""
+    return Shop(
         load_settings(
             catalog={"uri": catalog},
             warehouse={"uri": warehouse},
-            sql={"spill": str(tmp_path / "spill")},
-            index={"cache": str(tmp_path / "cache"), "threads": 1, "held_out": 20},
+            sql={"spill": str(folder / "spill"), "threads": 1},
+            index={"cache": str(folder / "cache"), "threads": 1, "held_out": 20},
+            drift={"min_photos": 2},
         )
     )
 
 
 @pytest.fixture
+def shop_at(tmp_path: Path) -> Callable[[str, str], Shop]:
+    """Make a shop whose catalog and warehouse lie at two uris."""
+    return lambda catalog, warehouse: open_shop(tmp_path, catalog, warehouse)
+
+
+@pytest.fixture
 def shop(tmp_path: Path, shop_at: Callable[[str, str], Shop]) -> Shop:
     return shop_at(str(tmp_path / "catalog"), str(tmp_path / "warehouse"))
+
+
+@pytest.fixture(scope="session")
+def full_shop_in() -> Callable[[Path], tuple[Shop, str]]:
+    """Make a shop in a folder with something for every section, long words included; and its second run."""
+    return lambda folder: fill(open_shop(folder, str(folder / "catalog"), str(folder / "warehouse")))
+
+
+@pytest.fixture
+def full_shop(full_shop_in: Callable[[Path], tuple[Shop, str]], tmp_path: Path) -> tuple[Shop, str]:
+    """Such a shop for one test."""
+    return full_shop_in(tmp_path)
+
+
+def fill(shop: Shop) -> tuple[Shop, str]:
+    """Two nights with rejects, conflicts, drift, variants, checks and indexes."""
+    from pipeline.drift.measure import measure_run
+
+    long_key = f"photos/00099_{'long' * 40}.jpg"
+    shop.put(long_key, b"\xff\xd8\xff\xe0 broken")
+    shop.put("photos/00098_0.jpg", photo("Red", 12, 12))
+    keys = shop.stock(16)
+    shop.feed([{"product_id": "00004", "type": "Skirt" * 20, "title": "A skirt"}])
+    measure_run(shop.warehouse, shop.night(1, keys[:8]))
+    shop.reject("earlier", long_key, "corrupt", "unbroken" * 40)
+    shop.reject("earlier", "photos/00098_0.jpg", "too_small", "12x12 pixels, decode.min_side is 16")
+    run_id = shop.night(2, keys[8:], caption="word" * 60, type="Coat", type_score=0.2)
+    measure_run(shop.warehouse, run_id)
+    shop.variant(keys[8], run_id)
+    shop.variant(keys[8], run_id, "bag")
+    shop.warehouse.snapshot(RELEASE, run_id)
+    shop.check(
+        run_id,
+        [
+            {"name": "unique_keys", "severity": "blocking", "rows": 2, "examples": [{"image_key": "k" * 200}]},
+            {"name": "fresh", "severity": "warning", "rows": 7, "examples": ["odd"]},
+            {"name": "not_null", "severity": "blocking", "rows": 0},
+        ],
+    )
+    shop.index("earlier", 1, live=True, recall=0.9)
+    shop.index(run_id, 2, live=False)
+    return shop, run_id

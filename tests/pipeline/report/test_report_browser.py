@@ -1,71 +1,262 @@
-"""The page in a real browser: images load, nothing overflows on a phone, the console stays silent."""
+"""The page in a real browser, light and dark, on a laptop and a phone: pictures, console, overflow, contrast, keyboard.
+
+Chromium is driven through its DevTools protocol, over one websocket: no further package, no network.
+"""
+
+from __future__ import annotations
 
 import json
 import re
 import shutil
 import subprocess
-from html import unescape
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from pipeline.report.write import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page is not rendered")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (apt-get install chromium): the page is not rendered"
+)
 
-HARNESS = """<!doctype html><meta charset="utf-8">
-<iframe id="page" src="{source}" width="{width}" height="900"></iframe><pre id="found"></pre><script>
-document.getElementById('page').onload = async (event) => {{
-  const page = event.target.contentDocument, root = page.documentElement;
-  const images = [...page.images];
-  await Promise.all(images.map((image) => image.decode().catch(() => null)));
-  const wide = [...page.querySelectorAll('body *')].filter((e) => {{
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync", "--remote-debugging-port=0"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars"),
+)
+ANSWER_LIMIT_S = 60
+SIZES = {"phone": (390, 844), "laptop": (1280, 800)}
+
+LAYOUT = """(() => {
+  const root = document.documentElement, all = [...document.querySelectorAll('body *')];
+  const wide = all.filter((e) => {
     const box = e.getBoundingClientRect();
-    return box.width && box.right > root.clientWidth + 1 && !e.closest('nav, pre, .scroll');
-  }});
-  const small = [...page.querySelectorAll('body *')].filter((e) => e.children.length === 0 && e.textContent.trim()
+    return box.width && box.right > root.clientWidth + 1 && !e.closest('nav, pre, .scroll, .skip, .cards');
+  });
+  const small = all.filter((e) => e.children.length === 0 && e.textContent.trim() && e.getClientRects().length
     && e.namespaceURI.endsWith('xhtml') && parseFloat(getComputedStyle(e).fontSize) < 10.5);
-  document.getElementById('found').textContent = JSON.stringify({{
-    images: images.length, loaded: images.filter((image) => image.naturalWidth > 0).length,
-    overflow: root.scrollWidth - root.clientWidth, wide: wide.map((e) => e.outerHTML.slice(0, 80)),
-    small: small.map((e) => e.outerHTML.slice(0, 80)), height: root.scrollHeight,
-  }});
-}};
-</script>"""
+  const images = [...document.images];
+  return {
+    images: images.length, loaded: images.filter((image) => image.complete && image.naturalWidth > 0).length,
+    overflow: root.scrollWidth - root.clientWidth,
+    wide: wide.map((e) => e.outerHTML.slice(0, 120)), small: small.map((e) => e.outerHTML.slice(0, 120)),
+  };
+})()"""
+
+CONTRAST = """(() => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1});
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  const rgba = (color) => {
+    context.clearRect(0, 0, 1, 1); context.fillStyle = color; context.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
+  };
+  const over = (top, under) => top.slice(0, 3).map((c, i) => c * top[3] + under[i] * (1 - top[3]));
+  const luminance = (color) => color.map((c) => c / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) {
+      const tag = e.parentElement && e.tagName === 'text' ? e.parentElement.querySelector('.tag') : null;
+      const color = rgba(tag ? getComputedStyle(tag).fill : getComputedStyle(e).backgroundColor);
+      layers.unshift(color);
+      if (color[3] === 1) break;
+    }
+    return layers.reduce((under, top) => over(top, under), [255, 255, 255]);
+  };
+  const found = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.getClientRects().length || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element), svg = element.namespaceURI.endsWith('svg');
+    let opacity = 1;
+    for (let e = element; e; e = e.parentElement) opacity *= parseFloat(getComputedStyle(e).opacity);
+    const under = ground(element), ink = rgba(svg ? style.fill : style.color);
+    const [low, high] = [luminance(over([...ink.slice(0, 3), ink[3] * opacity], under)), luminance(under)]
+      .sort((a, b) => a - b);
+    const size = parseFloat(style.fontSize), bold = style.fontWeight >= 700;
+    const needed = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
+    found.push({ratio: (high + 0.05) / (low + 0.05), needed, what: element.outerHTML.slice(0, 120)});
+  }
+  return {count: found.length, poor: found.filter((f) => f.ratio < f.needed),
+          page: getComputedStyle(document.body).backgroundColor};
+})()"""
+
+FOCUSED = """(() => {
+  const e = document.activeElement, style = getComputedStyle(e.type === 'radio' ? e.nextElementSibling : e);
+  const box = e.getBoundingClientRect();
+  return {
+    place: [...document.querySelectorAll('*')].indexOf(e), name: e.id || e.getAttribute('href') || e.tagName,
+    ring: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+    seen: box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight,
+  };
+})()"""
+
+FOCUSABLE = """[...document.querySelectorAll('a[href], summary, input:checked, [tabindex="0"]')]
+  .filter((e) => e.checkVisibility()).map((e) => [...document.querySelectorAll('*')].indexOf(e))"""
 
 
-def measured(page: Path, tmp_path: Path, width: int) -> dict:
-    """What a browser finds on `page` in a window of that width."""
-    harness = tmp_path / "harness.html"
-    harness.write_text(HARNESS.format(source=page.as_uri(), width=width), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    options += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
-    options += ["--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000"]
-    done = subprocess.run(
-        [CHROMIUM, *options, "--dump-dom", harness.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    found = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    return {"console": console, **json.loads(unescape(found[1]))}
+class Browser:
+    """One headless Chromium with one tab."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._number = 0
+        self._session: dict[str, str] = {}
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send one command and wait for its result; events on the way are kept."""
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters, **self._session}))
+        while True:
+            message = json.loads(self._socket.recv(ANSWER_LIMIT_S))
+            if message.get("id") == self._number:
+                assert "error" not in message, (method, message["error"])
+                return message["result"]
+            self.events.append(message)
+
+    def wait_for(self, event: str) -> None:
+        while not any(message.get("method") == event for message in self.events):
+            self.events.append(json.loads(self._socket.recv(ANSWER_LIMIT_S)))
+
+    def show(self, page: Path, size: tuple[int, int], scheme: str) -> None:
+        """Open a file in a window of that size, for a reader whose system prefers that color scheme."""
+        width, height = size
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        self.call("Emulation.setEmulatedMedia", features=[{"name": n, "value": v} for n, v in media.items()])
+        self.events.clear()
+        self.call("Page.navigate", url=page.as_uri())
+        self.wait_for("Page.loadEventFired")
+
+    def ask(self, expression: str) -> Any:
+        """The value of a JavaScript expression on the page; promises are waited for."""
+        done = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def press(self, key: str) -> None:
+        code = {"Tab": 9, "Enter": 13, "ArrowRight": 39}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def complaints(self) -> list[str]:
+        """Console messages, exceptions, failed and outside requests since the page was opened."""
+        loud = {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed"}
+        found = [json.dumps(event["params"])[:500] for event in self.events if event.get("method") in loud]
+        asked = [event["params"]["request"]["url"] for event in self.events if "request" in event.get("params", {})]
+        return found + [url[:200] for url in asked if not url.startswith(("file:", "data:"))]
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_the_whole_page_without_complaint(shop, tmp_path, width):
-    shop.put(f"photos/00099_{'long' * 40}.jpg", b"\xff\xd8\xff\xe0 broken")
-    keys = shop.stock(6)
-    shop.list_catalog()
-    shop.reject("earlier", f"photos/00099_{'long' * 40}.jpg", "corrupt", "unbroken" * 40)
-    run_id = shop.night(1, keys, caption="word" * 60)
-    shop.index(run_id, 1, live=True)
+@contextmanager
+def started(profile: Path) -> Iterator[Browser]:
+    """A browser with an empty profile; it ends with the block."""
+    assert CHROMIUM
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            with connect(_address(process), max_size=None, open_timeout=ANSWER_LIMIT_S) as socket:
+                yield Browser(socket)
+        finally:
+            process.kill()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """Where it listens, as it says itself."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line)
+        if found := re.search(r"DevTools listening on (ws://\S+)", line):
+            return found[1]
+    raise AssertionError(f"chromium did not start: {''.join(said)[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with started(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def report(full_shop_in, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with something in every section, long words included."""
+    shop, run_id = full_shop_in(tmp_path_factory.mktemp("shop"))
     write_report(shop.settings)
-    found = measured(shop.reports / f"{run_id}.html", tmp_path, width)
-    assert found["images"] == found["loaded"] > 6
-    assert found["console"] == []
-    assert found["overflow"] == 0
-    assert found["wide"] == []
-    assert found["small"] == []
-    index = measured(shop.reports / "index.html", tmp_path, width)
-    assert (index["console"], index["overflow"]) == ([], 0)
+    return shop.reports / f"{run_id}.html"
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_browser_shows_both_pages_without_complaint_in_light_and_dark(browser, report, size):
+    for page in (report, report.with_name("index.html")):
+        grounds = set()
+        for scheme in ("light", "dark"):
+            browser.show(page, size, scheme)
+            browser.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            layout = browser.ask(LAYOUT)
+            assert layout["images"] == layout["loaded"]
+            assert (layout["overflow"], layout["wide"], layout["small"]) == (0, [], [])
+            contrast = browser.ask(CONTRAST)
+            assert contrast["poor"] == []
+            assert contrast["count"] > 5
+            grounds.add(contrast["page"])
+            assert browser.complaints() == []
+        assert len(grounds) == 2
+    browser.show(report, size, "light")
+    assert browser.ask("document.images.length") > 8
+
+
+def test_the_switch_overrules_the_system_in_every_text(browser, report):
+    browser.show(report, SIZES["laptop"], "light")
+    light = browser.ask(CONTRAST)["page"]
+    browser.ask("document.getElementById('theme-dark').focus()")
+    browser.ask("document.getElementById('theme-dark').click()")
+    dark = browser.ask(CONTRAST)
+    assert (dark["page"] != light, dark["poor"]) == (True, [])
+    browser.show(report, SIZES["laptop"], "dark")
+    browser.ask("document.getElementById('theme-light').click()")
+    assert browser.ask(CONTRAST)["page"] == light
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_tab_reaches_everything_in_the_order_of_the_page(browser, report, size):
+    browser.show(report, size, "light")
+    expected = browser.ask(FOCUSABLE)
+    reached = []
+    for _ in expected:
+        browser.press("Tab")
+        found = browser.ask(FOCUSED)
+        assert found["ring"], found
+        assert found["seen"], found
+        reached.append(found)
+    assert reached[0]["name"] == "#main"
+    assert [found["place"] for found in reached] == expected
+
+
+def test_the_skip_link_and_the_switch_work_by_keyboard(browser, report):
+    browser.show(report, SIZES["laptop"], "light")
+    browser.press("Tab")
+    browser.press("Enter")
+    assert browser.ask("document.activeElement.id") == "main"
+    browser.show(report, SIZES["laptop"], "light")
+    before = browser.ask(CONTRAST)["page"]
+    for _ in range(3):
+        browser.press("Tab")
+    assert browser.ask("document.activeElement.id") == "theme-auto"
+    browser.press("ArrowRight")
+    browser.press("ArrowRight")
+    assert browser.ask("document.activeElement.id") == "theme-dark"
+    assert browser.ask(CONTRAST)["page"] != before

@@ -18,11 +18,14 @@ from pipeline.report.content import (
     Card,
     Check,
     Coverage,
+    Drift,
     GarmentLine,
     Head,
     Headline,
     IndexFacts,
     Look,
+    Model,
+    Models,
     Page,
     Photo,
     Query,
@@ -30,15 +33,17 @@ from pipeline.report.content import (
     Reject,
     RunLine,
     Section,
+    Step,
+    Variant,
 )
-from pipeline.report.figures import Point, labels_of, trend
-from pipeline.report.page import count, percent, render_index, render_page, seconds
+from pipeline.report.figures import Line, Point, labels_of, lines, trend
+from pipeline.report.page import count, percent, render_index, render_page, seconds, with_code
 from pipeline.report.swatches import HEX, swatch_class, swatch_style
 from pipeline.report.texts import clip
 
 PIXEL = "data:image/jpeg;base64,/9j/4AAQ"
 NIGHT = datetime(2026, 11, 23, 2, tzinfo=UTC)
-SECTIONS = ("numbers", "time", "quarantine", "gallery", "look", "labels", "index", "checks")
+SECTIONS = ("numbers", "time", "quarantine", "gallery", "look", "labels", "drift", "index", "models", "checks")
 
 
 class Reader(HTMLParser):
@@ -78,6 +83,7 @@ def card(word: str) -> Card:
         color_measured_share=0.4,
         color_agrees=False,
         title=word,
+        variants=(Variant(Photo(word, PIXEL, 10, 10), word), Variant(Photo(word, missing=word), word)),
         why=word,
     )
 
@@ -85,6 +91,10 @@ def card(word: str) -> Card:
 def page(word: str = "word") -> Page:
     """A page with every kind of content; `word` stands wherever data comes in."""
     figure = trend([Point(NIGHT, 0.9), Point(NIGHT, 0.95)], word, gate=0.9)
+    epochs = [1, 2, 3]
+    curve = lines([Line(word, epochs, [3.0, 2.0, 1.5]), Line(f"{word} 2", epochs, [3.0, 2.5, 2.0])], f"{word} curve")
+    drift = lines([Line(word, epochs, [0.2, 0.4, 1.5])], f"{word} drift", gate=1.0)
+    bar = Bar(word, 0.5, word, mark=0.7)
     other = trend([Point(NIGHT, 0.8), Point(NIGHT, 0.7)], f"{word} of the index")
     return Page(
         run_id=word,
@@ -92,6 +102,7 @@ def page(word: str = "word") -> Page:
         summary=word,
         alert=word,
         made_at=word,
+        steps=(Step(word, word, (word, word), "bad"), Step(word, word, (word,))),
         coverage=Coverage(10, 7, 2, 1),
         headlines=(Headline(word, word, word, "warn"),),
         facts=((word, word),),
@@ -103,7 +114,7 @@ def page(word: str = "word") -> Page:
                 word,
                 9,
                 1,
-                word,
+                True,
                 (
                     Reject(Photo(word, PIXEL, 10, 10), word, word),
                     Reject(Photo(word, missing=word), word, ""),
@@ -114,8 +125,10 @@ def page(word: str = "word") -> Page:
         gallery_words=word,
         looks=(Look(word, word, 3, (card(word),)),),
         heads=(Head("color", word, (Bar(word, 1.0, word, swatch=True),)),),
+        drift=Drift(word, (word,), (Bar(word, 1.0, word, "bad", mark=0.5),), (Head(word, word, (bar,)),), drift),
+        models=Models(word, True, (Model(word, word, ((word, word),), (curve,)),)),
         index=IndexFacts(word, True, 0.9, word, 0.9, (Bar(word, 0.9, word, mark=0.9),), other),
-        checks=(Check(word, "blocking", word, 3, (word,)), Check(word, "passed", word, 0, ())),
+        checks=(Check(word, "blocking", word, 3, (word,), Query(word, word)), Check(word, "passed", word, 0, ())),
         sections={name: Section((Query(word, word),), "") for name in SECTIONS},
         snapshot=3,
     )
@@ -132,7 +145,10 @@ def empty_page() -> Page:
         gallery=(),
         looks=(),
         heads=(),
+        drift=None,
         index=None,
+        models=None,
+        steps=(),
         checks=(),
         sections={name: Section((), f"nothing for {name}") for name in SECTIONS},
         snapshot=None,
@@ -165,7 +181,7 @@ def test_hostile_data_stays_text(word):
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_hostile_run_ids_stay_text_in_the_list(word):
-    line = RunLine(word, "a.html", word, word, word, word, word, word)
+    line = RunLine(word, "a.html", word, word, word, word, word, word, "warn", word)
     reader = Reader.of(render_index([line], "now"))
     assert not reader.all("script")
     assert not reader.all("img")
@@ -174,8 +190,10 @@ def test_hostile_run_ids_stay_text_in_the_list(word):
 
 @given(st.text(max_size=40))
 def test_any_text_gives_a_page_of_the_same_shape(word):
-    shape = [tag for tag, _ in Reader.of(render_index([RunLine("r", "r.html", "w", "", "", "", "", "")], "")).tags]
-    line = RunLine(word, "r.html", "w", word, word, word, word, word)
+    shape = [
+        tag for tag, _ in Reader.of(render_index([RunLine("r", "r.html", "w", "", "", "", "", "", "", "")], "")).tags
+    ]
+    line = RunLine(word, "r.html", "w", word, word, word, word, word, "", word)
     assert [tag for tag, _ in Reader.of(render_index([line], word)).tags] == shape
 
 
@@ -221,9 +239,10 @@ def test_light_and_dark_text_has_enough_contrast():
     """WCAG AA, 4.5 to 1, for every text color on every ground it stands on."""
     style = Reader.of(render_page(page()))
     css = "".join(style.text)
-    light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
-    for block in (light, light + dark):
-        colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    pairs = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", css)
+    fixed = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css))
+    for place in (1, 2):
+        colors = fixed | {pair[0]: pair[place] for pair in pairs}
         for text in ("ink", "muted", "accent", "good", "warn", "bad"):
             for ground in ("page", "surface", "sunken"):
                 assert contrast(colors[text], colors[ground]) >= 4.5, (text, ground, colors[text], colors[ground])
@@ -250,6 +269,23 @@ def test_an_empty_page_says_what_is_missing():
     assert "No run has been reported yet" in "".join(Reader.of(render_index([], "now")).text)
 
 
+def test_commands_in_sentences_are_set_as_code_and_escaped():
+    assert with_code("run `atelier <x>` & wait") == "run <code>atelier &lt;x&gt;</code> &amp; wait"
+    assert with_code("an odd ` tick <b>") == "an odd ` tick &lt;b&gt;"
+
+
+def test_several_lines_are_named_and_told_apart_without_color():
+    epochs = list(range(1, 6))
+    shown = [Line("train", epochs, [5, 4, 3, 2, 1]), Line("validation", epochs, [5, 4, 4, 4, 4])]
+    figure = lines([*shown, Line("once", [1], [1.0])], "loss")
+    assert ">train<" in figure.svg
+    assert ">validation<" in figure.svg
+    assert ">once<" not in figure.svg
+    assert {"var(--line-1)", "var(--line-2)"} <= set(re.findall(r"var\(--line-\d\)", figure.svg))
+    assert "stroke-dasharray" in figure.svg
+    assert lines([Line("once", [1], [1.0])], "one point") is None
+
+
 def test_abstentions_are_shown_plainly():
     reader = Reader.of(render_page(page()))
     assert "abstains" in reader.text
@@ -261,7 +297,7 @@ def test_a_trend_needs_two_points_and_is_the_same_every_time():
     first, second = trend(points, "words"), trend(points, "words")
     assert first == second
     assert "#0a0b0c" not in first.svg
-    assert "var(--accent)" in first.svg
+    assert "var(--line-1)" in first.svg
     assert "<style" not in first.svg
 
 

@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.errors import InputError
-from pipeline.report.looks import GALLERY_PHOTOS, LOOK_PHOTOS
 from pipeline.report.reject_section import EXAMPLES_A_REASON
 from pipeline.report.write import write_report
+from pipeline.settings import ReportSettings
 
 FIVE_MB = 5_000_000
+LIMITS = ReportSettings()
 
 
 def words(html: str) -> str:
@@ -114,8 +115,8 @@ def test_the_same_run_gives_the_same_page_and_another_night_another_sample(shop)
     write_report(shop.settings, run_id)
     assert made_once(shop.page(run_id)) == made_once(first)
     sample = cards(first, "gallery")
-    assert len(sample) == len(set(sample)) == GALLERY_PHOTOS
-    assert sample != sorted(keys)[:GALLERY_PHOTOS]
+    assert len(sample) == len(set(sample)) == LIMITS.gallery_photos
+    assert sample != sorted(keys)[: LIMITS.gallery_photos]
 
 
 def test_an_older_run_is_reported_from_its_own_snapshot(shop):
@@ -222,26 +223,6 @@ def test_a_broken_pointer_is_said_not_raised(shop, tmp_path, pointer):
     assert f"Its manifest can't be read, so that recall by shard is not known: {tmp_path}" in text
 
 
-def test_checks_are_shown_and_a_blocking_one_stands_at_the_top(shop):
-    run_id = shop.night(1, shop.stock(1))
-    found = {"name": "unique_keys", "severity": "blocking", "purpose": "keys are unique", "rows": 2}
-    results = [
-        {"name": "vectors", "severity": "blocking", "purpose": "whole", "rows": 0, "examples": []},
-        {"name": "known", "severity": "warning", "purpose": "in the feed", "rows": 7, "examples": ["odd"]},
-        {**found, "examples": [{"image_key": "<b>a</b>", "n": 2}] * 9},
-        "odd",
-    ]
-    shop.job(run_id, "check", shop.first_night + timedelta(days=1, seconds=30), 0.5, details={"results": results})
-    write_report(shop.settings)
-    text = words(shop.page(run_id))
-    assert "1 blocking check found rows: unique_keys. Nothing is published until that is mended." in text
-    assert "1 of 3 passed" in text
-    part = text[text.index("Data checks 1 of 3") :]
-    assert part.index("unique_keys 2 rows") < part.index("known 7 rows") < part.index("vectors whole")
-    assert part.count("image_key: <b>a</b>, n: 2") == 3
-    assert "<b>a</b>" not in shop.page(run_id)
-
-
 def test_many_rows_give_a_bounded_page(shop):
     """Long texts and 3,000 photos, 600 rejects under 30 reasons, hundreds of labels: still far below 5 MB."""
     count = 3_000
@@ -265,8 +246,8 @@ def test_many_rows_give_a_bounded_page(shop):
     write_report(shop.settings)
     html = shop.page(run_id)
     assert len(html.encode()) < 600_000  # without thumbnails; these are bounded by Thumbnails
-    assert len(cards(html, "gallery")) == GALLERY_PHOTOS
-    assert len(cards(html, "look")) <= 3 * LOOK_PHOTOS
+    assert len(cards(html, "gallery")) == LIMITS.gallery_photos
+    assert len(cards(html, "look")) <= 3 * LIMITS.look_photos
     assert "684 more labels" in words(html)
     assert "3,000" in words(html)
 

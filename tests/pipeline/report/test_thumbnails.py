@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.errors import Reason
 from pipeline.report.thumbnails import LONG_SIDE, MAX_BYTES, Thumbnails, Wanted
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 from pipeline.storage import open_store
 
 
@@ -30,7 +30,7 @@ def store(tmp_path):
 
 def make(store, data: bytes, reason: Reason | None = None, **options):
     etag = store.put("a.jpg", data)
-    return Thumbnails(store, Settings(), **options).make([Wanted("a.jpg", etag, reason)])[0]
+    return Thumbnails(store, store, load_settings(report=options)).make([Wanted("a.jpg", etag, reason)])[0]
 
 
 def pixels(thumbnail) -> Image.Image:
@@ -59,7 +59,9 @@ def test_a_turned_photo_is_upright(store):
 def test_bytes_of_a_page_are_bounded_and_what_is_left_out_says_so(store):
     etags = {f"{n}.jpg": store.put(f"{n}.jpg", encoded(noise(400, 400))) for n in range(6)}
     one = len(make(store, encoded(noise(400, 400))).photo.source)
-    made = Thumbnails(store, Settings(), total_bytes=3 * one + 10).make([Wanted(*item) for item in etags.items()])
+    made = Thumbnails(store, store, load_settings(report={"thumbnail_bytes": 3 * one + 10})).make(
+        [Wanted(*item) for item in etags.items()]
+    )
     assert [bool(t.photo.source) for t in made] == [True] * 3 + [False] * 3
     assert "too large" in made[-1].photo.missing
     assert [t.photo.key for t in made] == list(etags)
@@ -94,7 +96,19 @@ def test_garbage_gives_a_sentence(store, data, reason):
 def test_a_photo_that_is_gone_or_other_gives_a_sentence(store):
     etag = store.put("a.jpg", encoded(noise(20, 20)))
     store.put("a.jpg", encoded(noise(30, 30)))
-    made = Thumbnails(store, Settings()).make([Wanted("a.jpg", etag), Wanted("b.jpg", "x"), Wanted("../c.jpg", "x")])
+    made = Thumbnails(store, store, Settings()).make(
+        [Wanted("a.jpg", etag), Wanted("b.jpg", "x"), Wanted("../c.jpg", "x")]
+    )
     assert "changed" in made[0].photo.missing
     assert "no longer" in made[1].photo.missing
     assert "InputError" in made[2].photo.missing
+
+
+def test_generated_pictures_come_from_the_warehouse_and_have_no_version(store, tmp_path):
+    warehouse = open_store(str(tmp_path / "warehouse"), Settings())
+    warehouse.put("variants/a.jpg", encoded(noise(30, 20)))
+    made = Thumbnails(store, warehouse, Settings()).make(
+        [Wanted("variants/a.jpg", None), Wanted("variants/b.jpg", None)]
+    )
+    assert pixels(made[0]).size == (30, 20)
+    assert made[1].photo.missing == "no longer in the warehouse"

@@ -13,6 +13,8 @@ from pipeline.errors import InputError, SettingError
 from pipeline.settings import settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from models.training.features import FeatureSet
     from pipeline.index.study import Extractor
 
@@ -40,12 +42,22 @@ def retrieval_eval(
     ] = None,
     category: Annotated[str, typer.Option(help="head that parts the gallery for category search")] = "type",
     seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    held_out: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=0.9, help="ask only by photos of this share of the products: that no extractor was trained on"
+        ),
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="of the split that kept them out, as `atelier classify` has it")] = 0,
     out: Annotated[Path, typer.Option(help="folder for curves.png and figures.json")] = Path("var/retrieval"),
 ) -> None:
     """Measure how well search finds items that share labels: features and search methods side by side.
 
     An item is relevant if it shares at least half of the labels (intersection over union). Methods: brute force,
     k-means lists, and categories as the release's head predicts them.
+
+    Where an extractor was trained on some of the photos, say with --held-out and --split-seed which ones it has not
+    seen; queries are drawn from those only.
 
     Example, the pretrained backbone against a fine-tuned one:
 
@@ -61,7 +73,17 @@ def retrieval_eval(
     sets, extractors = _open(features, release or [], category)
     heads = head or list(sets[0].heads)
     labels, _ = label_matrix(sets[0].rows, heads)
-    study = run_study(extractors, labels, queries=queries, gallery=gallery, probes=_numbers(probes), ks=KS, seed=seed)
+    askable = None if held_out is None else _held_out(sets[0], held_out, split_seed)
+    study = run_study(
+        extractors,
+        labels,
+        queries=queries,
+        gallery=gallery,
+        probes=_numbers(probes),
+        ks=KS,
+        seed=seed,
+        askable=askable,
+    )
     rows = table(study)
     out.mkdir(parents=True, exist_ok=True)
     draw_curves(study, out / "curves.png")
@@ -112,6 +134,13 @@ def _predicted(one: FeatureSet, named: str, category: str) -> list[str | None] |
         return None
     extra = {name: np.asarray(values, np.float32) for name, values in one.extra.items()}
     return [answer.best for answer in release.classify(np.asarray(one.features, np.float32), extra)[category]]
+
+
+def _held_out(one: FeatureSet, share: float, seed: int) -> np.ndarray:
+    """Rows whose product a split of training keeps for its test: bool (n,)."""
+    from models.training.splits import TEST, Split
+
+    return Split(seed, validation=(1 - share) / 2, test=share).parts(one.rows["product_id"]) == TEST
 
 
 def _numbers(text: str) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 import time
@@ -21,7 +22,7 @@ import numpy as np
 from pipeline.errors import InputError, SettingError, StaleError, TransientError
 from pipeline.index import shards
 from pipeline.index.assess import assess
-from pipeline.index.choose import GIB, plan_shards
+from pipeline.index.choose import GIB, ShardPlan, peak_bytes, plan_shards
 from pipeline.index.device import build_device
 from pipeline.index.files import Files, incomplete
 from pipeline.index.gallery import load_manifest
@@ -33,6 +34,8 @@ from pipeline.index.source import Source
 from pipeline.index.spill import spill_vectors
 from pipeline.settings import IndexSettings
 from pipeline.storage.base import ObjectStore
+
+log = logging.getLogger(__name__)
 
 Advance = Callable[[int], object]
 
@@ -79,15 +82,8 @@ def build_new(
     started = time.monotonic()
     shards.use_threads(settings.threads)
     device = build_device(settings.device)
-    plans = plan_shards(
-        source.counts(),
-        source.origin.dim,
-        memory_gib=settings.memory_gib,
-        search_memory_gib=settings.search_memory_gib,
-        exact_below=settings.exact_below,
-        target=settings.target_recall,
-    )
-    before = load_manifest(store, base) if base is not None else None
+    plans, need = _planned(source, settings)
+    before = _base(store, base)
     with work_folder(Path(settings.cache)) as folder:
         files = Files(store, Path(settings.cache))
         tasks = plan_tasks(collect_rows(source, plans, folder), reusable(before, files, source, settings))
@@ -101,9 +97,35 @@ def build_new(
         built_on = base if any(task.work is not Work.BUILD for task in tasks) else None
         seconds = time.monotonic() - started
         notes = (device.note,) if device.note else ()
-        update = {"build_seconds": seconds, "built_on": built_on, "device": device.name, "notes": notes}
-        manifest = manifest.model_copy(update=update)
+        made = {"build_seconds": seconds, "built_on": built_on, "device": device.name, "notes": notes}
+        manifest = manifest.model_copy(update={**made, "memory_bytes": need})
         return _store(manifest, fresh | more, store)
+
+
+def _planned(source: Source, settings: IndexSettings) -> tuple[list[ShardPlan], int]:
+    """The shards to be, and the bytes of memory that takes, which are said before anything starts."""
+    counts, dim = source.counts(), source.origin.dim
+    plans = plan_shards(
+        counts,
+        dim,
+        memory_gib=settings.memory_gib,
+        search_memory_gib=settings.search_memory_gib,
+        exact_below=settings.exact_below,
+        target=settings.target_recall,
+    )
+    need = peak_bytes(plans, counts, dim)
+    said = "index of %d vectors in %d shards: up to %.2f GiB of memory, index.memory_gib allows %g"
+    log.info(said, sum(counts.values()), len(plans), need / GIB, settings.memory_gib)
+    return plans, need
+
+
+def _base(store: ObjectStore, version: str | None) -> Manifest | None:
+    """What to build upon; nothing, if this program can't read it: then every shard is built anew."""
+    try:
+        return None if version is None else load_manifest(store, version)
+    except InputError as error:
+        log.warning("building every shard anew: %s", error)
+        return None
 
 
 def inputs_hash(
@@ -231,6 +253,7 @@ def _assemble(
         ids=ids.model_copy(update={"key": f"versions/{version}/ids.parquet"}),
         shards=tuple(entries),
         judgement=None,
+        memory_bytes=0,
         build_seconds=0.0,
         built_at=datetime.now(UTC),
     )

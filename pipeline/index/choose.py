@@ -32,6 +32,10 @@ TRAIN_PER_LIST = 20
 """Training vectors a list: twice as many cost twice the training and save a twentieth of the lists to look at."""
 ROW_BYTES = 64
 """Memory of one gallery row during a build: id, its sort order, shard, batch."""
+TEXT_BYTES = 256
+"""Memory of the columns of one row while its shard's part of ids.parquet is written."""
+PROGRAM_BYTES = 200 * 2**20
+"""Memory of the program before it has read anything."""
 GIB = 2**30
 
 
@@ -98,10 +102,10 @@ def training_size(choice: Choice, n: int) -> int:
 
 
 def build_bytes(choice: Choice, n: int, dim: int) -> int:
-    """Peak memory of building one shard: its codes (they grow by doubling), its sample twice, its centers, a block."""
+    """Memory of building one shard: codes (they grow by doubling), text, the sample twice, the centers, blocks."""
     codes = 2 * vector_bytes(choice, dim) * n
     sample = 2 * 4 * dim * training_size(choice, n)
-    return codes + sample + 4 * dim * choice.lists + 3 * 4 * dim * BLOCK_VECTORS
+    return codes + TEXT_BYTES * n + sample + 4 * dim * choice.lists + 3 * 4 * dim * BLOCK_VECTORS
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def plan_shards(
     """
     total = sum(counts.values())
     budget = int(memory_gib * GIB)
-    rows = ROW_BYTES * total
+    rows = PROGRAM_BYTES + ROW_BYTES * total
     plans: list[ShardPlan] = []
     for group, n in sorted(counts.items()):
         parts = 1
@@ -161,6 +165,9 @@ def plan_shards(
 
 
 def peak_bytes(plans: list[ShardPlan], counts: Mapping[str, int], dim: int) -> int:
-    """Peak memory of a build: the gallery's rows and the largest shard, as one is built at a time."""
+    """Peak memory of a build: the gallery's rows and the largest shard, as one is built at a time.
+
+    What DuckDB takes to read the tables comes on top: `sql.memory_gib`, and what needs more goes to disk.
+    """
     shards = [build_bytes(plan.choice, math.ceil(counts[plan.group] / plan.parts), dim) for plan in plans]
-    return ROW_BYTES * sum(counts.values()) + max(shards, default=0)
+    return PROGRAM_BYTES + ROW_BYTES * sum(counts.values()) + max(shards, default=0)

@@ -119,6 +119,7 @@ class Manifest(Record):
     built_on: str | None = Field(None, description="version whose unchanged shard files are used")
     device: str = "cpu"
     notes: tuple[str, ...] = ()
+    memory_bytes: int = Field(description="what the build said it would take at its peak, before it started")
     build_seconds: float
     built_at: datetime
 

@@ -59,10 +59,25 @@ def publish(store: ObjectStore, settings: IndexSettings, version: str | None = N
     if pointer is not None and (pointer.held or pointer.version == manifest.version):
         return pointer
     if pointer is not None:
-        live = load_manifest(store, pointer.version)
-        _refuse_older(manifest, live)
-        _refuse_shrinking(manifest, live, settings.max_shrink)
+        live = _live(store, pointer, manifest)
+        if live is not None:
+            _refuse_older(manifest, live)
+            _refuse_shrinking(manifest, live, settings.max_shrink)
     return _swap(store, manifest, pointer, etag)
+
+
+def _live(store: ObjectStore, pointer: Pointer, manifest: Manifest) -> Manifest | None:
+    """The live version, None if its manifest can't be read (of an earlier format) and `manifest` is not older.
+
+    Raises:
+        InputError: it can't be read, and `manifest` is of an older snapshot.
+    """
+    try:
+        return load_manifest(store, pointer.version)
+    except InputError:
+        if manifest.snapshot < pointer.snapshot:
+            raise
+        return None
 
 
 def _refuse_older(manifest: Manifest, live: Manifest) -> None:

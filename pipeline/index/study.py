@@ -99,17 +99,28 @@ def relevant(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     return (both > 0) & (both >= SAME * either)
 
 
-def split(n: int, queries: int, gallery: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    n: int, queries: int, gallery: int | None, seed: int, askable: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows to ask by and rows to search, disjoint, without replacement, ascending.
 
+    Args:
+        n: rows there are.
+        queries: rows to ask by.
+        gallery: rows to search at the most; None: all others.
+        seed: of the draw.
+        askable: bool (n,), rows that may ask; None: all.
+
     Raises:
-        InputError: there are fewer rows than queries and one more.
+        InputError: too few rows may ask, or none is left to search.
     """
-    if n <= queries:
-        raise InputError(f"{n} labelled pictures are too few for {queries} queries: set --queries lower")
     order = np.random.default_rng(seed).permutation(n)
-    last = n if gallery is None else min(n, queries + gallery)
-    return np.sort(order[:queries]), np.sort(order[queries:last])
+    may_ask = order if askable is None else order[askable[order]]
+    if len(may_ask) < queries or n <= queries:
+        raise InputError(f"{len(may_ask)} labelled pictures are too few for {queries} queries: set --queries lower")
+    asked = may_ask[:queries]
+    rest = order[~np.isin(order, asked)]
+    return np.sort(asked), np.sort(rest[:gallery])
 
 
 def run_study(
@@ -121,6 +132,7 @@ def run_study(
     probes: Sequence[int],
     ks: Sequence[int],
     seed: int,
+    askable: np.ndarray | None = None,
 ) -> Study:
     """Compare extractors and methods on one split.
 
@@ -132,8 +144,9 @@ def run_study(
         probes: lists to look at, one method each.
         ks: results to cut at, ascending.
         seed: of the split.
+        askable: bool (n,), rows that may be queries; None: all.
     """
-    asked, searched = split(len(labels), queries, gallery, seed)
+    asked, searched = split(len(labels), queries, gallery, seed, askable)
     totals = _totals(labels[asked], labels[searched])
     curves = []
     for extractor in extractors:

@@ -1,5 +1,8 @@
 """Building: round trip, idempotence, incremental builds, bad input."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,6 +65,59 @@ def test_too_little_memory_is_refused_before_anything_is_written(shop, gallery):
     with pytest.raises(SettingError, match=r"index\.memory_gib allows 1e-05"):
         shop.build(gallery.source, memory_gib=1e-5)
     assert not list(shop.store.list())
+
+
+def test_the_memory_is_stated_before_the_work_starts_and_kept(shop, gallery, caplog):
+    with caplog.at_level("INFO"):
+        manifest = shop.build(gallery.source)
+    said = next(record.getMessage() for record in caplog.records if "of memory" in record.getMessage())
+    assert said.startswith("index of 600 vectors in 3 shards: up to 0.")
+    assert said.endswith("GiB of memory, index.memory_gib allows 8")
+    assert 200 * 2**20 < manifest.memory_bytes < 300 * 2**20
+
+
+@pytest.mark.slow
+def test_the_peak_memory_of_a_build_is_no_more_than_was_stated(tmp_path):
+    """In a process of its own: what it takes beyond mapped files, which the system may drop at any time."""
+    done = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path)], check=True, capture_output=True, text=True)
+    peak, stated = map(int, done.stdout.split())
+    assert 0.3 * stated < peak <= stated
+
+
+PEAK = """
+import sys, threading, time
+import numpy as np
+from pathlib import Path
+from pipeline.index.build import build_index
+from pipeline.index.matrix import MatrixSource
+from pipeline.settings import load_settings
+from pipeline.storage import open_store
+
+folder, n, dim = Path(sys.argv[1]), 60_000, 256
+vectors = np.memmap(folder / "vectors", "<f2", "w+", shape=(n, dim))
+random = np.random.default_rng(0)
+for first in range(0, n, 5_000):
+    block = random.normal(size=(5_000, dim))
+    vectors[first : first + 5_000] = block / np.linalg.norm(block, axis=1, keepdims=True)
+
+def own():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+peak, done = [0], []
+def watch():
+    while not done:
+        peak[0] = max(peak[0], own())
+        time.sleep(0.01)
+
+settings = load_settings(index={"threads": 1, "cache": str(folder / "cache"), "target_recall": 0.5, "held_out": 40})
+watcher = threading.Thread(target=watch)
+watcher.start()
+built = build_index(MatrixSource(vectors), open_store(str(folder / "index"), settings), settings.index)
+done.append(True)
+watcher.join()
+print(peak[0], built.memory_bytes)
+"""
 
 
 def test_an_empty_gallery_builds_publishes_and_finds_nothing(shop):

@@ -167,6 +167,10 @@ def test_the_retrieval_study_writes_curves_and_figures(atelier, tmp_path):
     assert by_name["sharp", "brute force"]["precision@10"] > 0.95 > by_name["blurred", "brute force"]["precision@10"]
     assert json.loads((out / "figures.json").read_text())["curves"] == found["curves"]
     assert (out / "curves.png").stat().st_size > 10_000
+    unseen = atelier("retrieval-eval", folders[0], "--queries", "20", "--held-out", "0.2", "--out", str(out))
+    assert (unseen["queries"], unseen["gallery"]) == (20, 280)
+    with pytest.raises(InputError, match="too few for 200 queries"):
+        atelier("retrieval-eval", folders[0], "--queries", "200", "--held-out", "0.2")
     with pytest.raises(SettingError, match="is not a list of numbers"):
         atelier("retrieval-eval", folders[0], "--probes", "many")
     with pytest.raises(InputError, match="there is no label column 'brand'"):

@@ -102,6 +102,17 @@ def test_a_hold_is_not_lost_to_a_publisher_that_read_the_pointer_before(shop, ve
     assert publish(shop.store, shop.settings.index, three.version).version == one.version != two.version
 
 
+def test_a_live_version_of_an_earlier_format_is_replaced_by_one_built_anew(shop, vectors):
+    one = shop.publish(source(vectors, 1))
+    old = json.loads(shop.store.get(one.key).data)
+    shop.store.put(one.key, json.dumps({"format": 1, "version": old["version"]}).encode())
+    with pytest.raises(InputError, match=r"was altered"):
+        shop.open()
+    two = shop.build(source(vectors, 2), base=one.version)
+    assert two.built_on is None
+    assert publish(shop.store, shop.settings.index, two.version).version == two.version
+
+
 def test_rollback_needs_somewhere_to_go(shop, vectors):
     with pytest.raises(InputError, match="there is nothing to go back from"):
         rollback(shop.store)

@@ -49,6 +49,16 @@ def test_queries_are_drawn_once_each_and_are_not_in_the_gallery():
         split(30, 30, None, seed=0)
 
 
+def test_only_rows_that_may_ask_do():
+    askable = np.arange(100) % 4 == 0
+    asked, searched = split(100, 20, None, 0, askable)
+    assert askable[asked].all()
+    assert sorted({*asked, *searched}) == list(range(100))
+    assert len(asked) == 20
+    with pytest.raises(InputError, match="25 labelled pictures are too few for 26 queries"):
+        split(100, 26, None, 0, askable)
+
+
 @pytest.fixture(scope="module")
 def study():
     """Features that tell the type well and the color not at all, and features of noise."""

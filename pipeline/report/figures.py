@@ -132,7 +132,8 @@ def _dress(axes: Any, from_zero: bool) -> None:
 
 def run_ticks(times: Sequence[datetime]) -> dict[int, str]:
     """Texts under the first, the middle and the last of some runs."""
-    places = sorted({0, len(times) // 2, len(times) - 1}) if times else []
+    middle = {len(times) // 2} if len(times) % 2 or len(times) > 6 else set()
+    places = sorted({0, len(times) - 1} | middle) if times else []
     return dict(zip(places, labels_of([times[i] for i in places]), strict=True))
 
 

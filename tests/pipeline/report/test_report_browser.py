@@ -126,6 +126,10 @@ class Browser:
                 return message["result"]
             self.events.append(message)
 
+    def quit(self) -> None:
+        """Ask it to end; there is nothing to wait for, it may hang up without an answer."""
+        self._socket.send(json.dumps({"id": 0, "method": "Browser.close"}))
+
     def wait_for(self, event: str) -> None:
         while not any(message.get("method") == event for message in self.events):
             self.events.append(json.loads(self._socket.recv(ANSWER_LIMIT_S)))
@@ -170,7 +174,10 @@ def started(profile: Path) -> Iterator[Browser]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             with connect(_address(process), max_size=None, open_timeout=ANSWER_LIMIT_S) as socket:
-                yield Browser(socket)
+                browser = Browser(socket)
+                yield browser
+                browser.quit()
+                process.wait(ANSWER_LIMIT_S)  # with all its children: nothing writes into the profile any more
         finally:
             process.kill()
 

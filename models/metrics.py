@@ -51,8 +51,23 @@ def reliability(score: np.ndarray, right: np.ndarray, bins: int = 10) -> tuple[n
     return mean, np.bincount(place, right.astype(float), bins)[there] / count[there], count[there]
 
 
+def auroc(negative: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC: how often a score (P,) of the positive is above one (N,) of the negative; ties count half.
+
+    0.5 where either is empty.
+    """
+    if not len(negative) or not len(positive):
+        return 0.5
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, "left") + np.searchsorted(order, positive, "right")
+    return float(below.mean() / 2 / len(negative))
+
+
 def single_figures(probabilities: np.ndarray, allowed: np.ndarray, threshold: float) -> dict[str, float]:
-    """Of a single-label head: n, accuracy, top3, macro and micro F1, coverage and precision at the threshold."""
+    """Of a single-label head: n, accuracy, top3, macro, micro and samples F1; at the threshold, coverage and precision.
+
+    With one answer and one truth a row, micro F1 and samples F1 are the same number as accuracy.
+    """
     said = probabilities.argmax(axis=1)
     score = probabilities.max(axis=1)
     right = allowed[np.arange(len(said)), said]
@@ -63,7 +78,8 @@ def single_figures(probabilities: np.ndarray, allowed: np.ndarray, threshold: fl
         "accuracy": _round(right.mean()),
         "top3": _round(top_k(probabilities, allowed, 3)),
         "macro_f1": _round(macro_f1(matrix)),
-        "micro_f1": _round(right.mean()),  # one answer and one truth a row: the same number as accuracy
+        "micro_f1": _round(right.mean()),
+        "samples_f1": _round(right.mean()),
         "coverage": _round(answered.mean()),
         "precision_when_answering": _round(right[answered].mean()) if answered.any() else 0.0,
         "calibration_error": _round(calibration_error(score, right)),
@@ -71,7 +87,11 @@ def single_figures(probabilities: np.ndarray, allowed: np.ndarray, threshold: fl
 
 
 def multi_figures(probabilities: np.ndarray, allowed: np.ndarray, thresholds: np.ndarray) -> dict[str, float]:
-    """Figures of a multi-label head at its labels' thresholds (C,): n, micro, macro and samples F1, coverage."""
+    """Figures of a multi-label head at its labels' thresholds (C,).
+
+    n; accuracy: rows with all labels right; top3: rows with a true label among the three most probable; macro, micro
+    and samples F1; coverage: rows with an answer; precision_when_answering: share of the labels given that are right.
+    """
     said = probabilities >= thresholds
     hits = said & allowed
     per_label = _f1(hits.sum(axis=0), said.sum(axis=0), allowed.sum(axis=0))[allowed.any(axis=0)]
@@ -79,10 +99,13 @@ def multi_figures(probabilities: np.ndarray, allowed: np.ndarray, thresholds: np
     score = np.where(said, probabilities, 1 - probabilities).ravel()
     return {
         "n": len(said),
+        "accuracy": _round((said == allowed).all(axis=1).mean()),
+        "top3": _round(top_k(probabilities, allowed, 3)),
         "micro_f1": _round(float(_f1(hits.sum(), said.sum(), allowed.sum()))),
         "macro_f1": _round(per_label.mean() if per_label.size else 0.0),
         "samples_f1": _round(samples_f1(said, allowed)),
         "coverage": _round(said.any(axis=1).mean()),
+        "precision_when_answering": _round(hits.sum() / said.sum()) if said.any() else 0.0,
         "calibration_error": _round(calibration_error(score, said.ravel() == right)),
     }
 

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from models import metrics
 from models.cards import Card, read_card, write_card
 from models.errors import DataError
 from models.heads import ABSTAIN, Head, Kind, LoadedHead, head_tensors, load_head
+from models.open_set import UNKNOWN, OpenSet
 from models.training.calibration import abstain_threshold, fit_temperature, label_thresholds
 from models.training.features import FeatureSet
 from models.training.heads import Examples, HeadOptions, HeadTrainer, OnEpoch, logits_of, new_head
+from models.training.judge import OPEN, held_out_figures, probabilities_of, save_predictions
 from models.training.log import TrainingLog
-from models.training.splits import PARTS, TEST, TRAIN, VALIDATION, Split, near_duplicates
+from models.training.near_duplicates import Twins, find_twins, write_twins
+from models.training.open_set import OpenRequest, as_expected, calibration_rows, fit_open_set, leave_out, outside
+from models.training.splits import PARTS, SPLIT_FILE, TRAIN, VALIDATION, Split, refuse_leaks
 from models.training.targets import Plan, Targets, encode, plan_head
-
-MIN_SOURCE_ROWS = 20
-"""Figures of one source are only stated for at least that many test rows."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ class Request:
         heads: head -> single or multi.
         min_count: training rows a label needs.
         precision: share of right answers wanted from an abstaining head, on validation data.
-        split: which products train, validate and test.
+        split: which products train, validate and test: a rule, or a split that an earlier run saved.
         options: how it is trained.
         start: head -> card of an existing head to refine.
         weights: head -> weight of its loss in the sum; 1 where it is not named.
         inputs: head -> names of further inputs besides the feature, such as color_histogram;
             a refined head keeps its own.
         words: for the cards.
+        open_set: heads that may answer `(unknown)`, and what is left out for that.
     """
 
     heads: Mapping[str, Kind]
@@ -61,16 +62,26 @@ class Request:
     weights: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: Words = field(default_factory=Words)
+    open_set: OpenRequest = field(default_factory=OpenRequest)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of it: the cards' paths and figures by head, and test rows that have a twin among the training rows."""
+    """What came of it.
+
+    Args:
+        cards: their paths by head.
+        figures: by head.
+        near_duplicates: test rows that are the same picture as a training row.
+        epochs: trained.
+        twins: held-out rows with a training row that looks alike; the pairs are in `near_duplicates.csv`.
+    """
 
     cards: dict[str, Path]
     figures: dict[str, dict[str, Any]]
     near_duplicates: int
     epochs: int
+    twins: Twins
 
 
 @dataclass(frozen=True)
@@ -86,11 +97,15 @@ def prepare(data: FeatureSet, request: Request) -> Ready:
     """Choose labels, split, encode, and make the first heads.
 
     Raises:
-        DataError: a head is not in the data, has one label only or too few rows.
+        DataError: a head is not in the data, has one label only or too few rows; an option names a head that is not
+            trained; products that are held out trained the head to begin from.
     """
     if missing := sorted(set(request.heads) - set(data.heads)):
         raise DataError(f"the features have no labels for {missing}; they have {', '.join(data.heads)}")
+    _check_names(request)
     parts = request.split.parts(data.rows["product_id"])
+    for path in request.start.values():
+        refuse_leaks(list(data.rows["product_id"]), parts, path)
     started = {head: _start(head, path, data) for head, path in request.start.items()}
     plans = [_plan(data, parts, head, kind, request, started.get(head)) for head, kind in request.heads.items()]
     targets = {plan.head: encode(list(data.rows[plan.head]), plan) for plan in plans}
@@ -134,14 +149,37 @@ def write_heads(
     data: FeatureSet, ready: Ready, trained: Mapping[str, Head], request: Request, folder: Path, epochs: int
 ) -> Trained:
     """Calibrate and test trained heads and write cards, test predictions and the split."""
-    save_split(data, ready.examples.parts, folder)
+    parts = ready.examples.parts
+    save_split(data, parts, folder)
+    twins = find_twins(data.features, parts)
+    write_twins(twins, data.rows, parts, folder)
     cards, figures = {}, {}
     for plan in ready.plans:
-        card = _card(plan, trained[plan.head], ready.examples, data, request)
-        cards[plan.head] = write_card(card, head_tensors(trained[plan.head]), folder / "cards")
-        figures[plan.head] = dict(card.figures)
-        save_predictions(LoadedHead(card, trained[plan.head]), ready.examples, plan, folder)
-    return Trained(cards, figures, near_duplicates(data.features, ready.examples.parts), epochs)
+        made = calibrated(plan, trained[plan.head], ready.examples, data, request)
+        targets = encode(list(data.rows[plan.head]), replace(plan, labels=made.labels)) if made.open_set else None
+        targets = targets or ready.examples.targets[plan.head]
+        found = {
+            "train_rows": int(((parts == TRAIN) & targets.known).sum()),
+            "near_duplicates": twins.figures(),
+            **held_out_figures(made, ready.examples, targets, data),
+        }
+        tensors = head_tensors(made.module, made.open_set)
+        cards[plan.head] = write_card(replace(made.card, figures=found), tensors, folder / "cards")
+        figures[plan.head] = found
+        save_predictions(made, ready.examples, targets, data, folder)
+    return Trained(cards, figures, twins.same, epochs, twins)
+
+
+def _check_names(request: Request) -> None:
+    """Every option that speaks of a head speaks of one that is trained."""
+    options = {"--from": request.start, "--weight": request.weights, "--extra-input": request.inputs}
+    for option, names in {**options, "--open": request.open_set.heads}.items():
+        if strange := sorted(set(names) - set(request.heads)):
+            raise DataError(
+                f"{option} is for {strange[0]!r}, which is not trained here; heads: {', '.join(request.heads)}"
+            )
+    if several := [head for head in request.open_set.heads if request.heads[head] == "multi"]:
+        raise DataError(f"head {several[0]!r} may give several labels or none, so it needs no answer {UNKNOWN}")
 
 
 def _inputs(head: str, data: FeatureSet, names: Sequence[str]) -> dict[str, int]:
@@ -166,12 +204,14 @@ def _start(head: str, path: Path, data: FeatureSet) -> LoadedHead:
 def _plan(
     data: FeatureSet, parts: np.ndarray, head: str, kind: Kind, request: Request, start: LoadedHead | None
 ) -> Plan:
-    texts = data.rows[head].to_numpy()[parts == TRAIN]
+    texts: Sequence[str | None] = list(data.rows[head].to_numpy()[parts == TRAIN])
+    if head in request.open_set.heads:
+        texts = leave_out(texts, request.open_set)
     if start is None:
         plan = plan_head(head, texts, kind, request.min_count)
     else:  # the labels it knows stay where they are, new ones come behind them
         found = plan_head(head, texts, kind, request.min_count).labels
-        plan = Plan(head, start.kind, start.labels + tuple(label for label in found if label not in start.labels))
+        plan = Plan(head, start.kind, start.known + tuple(label for label in found if label not in start.known))
     return replace(plan, weight=request.weights.get(head, 1.0))
 
 
@@ -181,8 +221,8 @@ def take_over(head: Head, plan: Plan, start: LoadedHead) -> None:
         head.mean.copy_(start.module.mean)
         head.std.copy_(start.module.std)
         for row, label in enumerate(plan.labels):
-            if label in start.labels:
-                source = start.labels.index(label)
+            if label in start.known:
+                source = start.known.index(label)
                 head.linear.weight[row] = start.module.linear.weight[source] / start.module.temperature
                 head.linear.bias[row] = start.module.linear.bias[source] / start.module.temperature
 
@@ -191,26 +231,27 @@ def save_split(data: FeatureSet, parts: np.ndarray, folder: Path) -> None:
     """Write which product is in which part to `split.parquet`."""
     frame = pd.DataFrame({"product_id": data.rows["product_id"], "part": np.array(PARTS)[parts]})
     folder.mkdir(parents=True, exist_ok=True)
-    frame.drop_duplicates().sort_values("product_id").to_parquet(folder / "split.parquet", index=False)
+    frame.drop_duplicates().sort_values("product_id").to_parquet(folder / SPLIT_FILE, index=False)
 
 
-def _card(plan: Plan, head: Head, examples: Examples, data: FeatureSet, request: Request) -> Card:
+def calibrated(plan: Plan, head: Head, examples: Examples, data: FeatureSet, request: Request) -> LoadedHead:
+    """A trained head with temperature, thresholds and, where asked for, its open set; its card has no figures yet."""
     # float16 before calibrating and testing: the figures are those of the weights that ship
     head.linear.weight.data = head.linear.weight.data.half().float()
     targets = examples.targets[plan.head]
     rows = np.flatnonzero((examples.parts == VALIDATION) & targets.known)
     logits, allowed = logits_of(head, examples, rows), targets.allowed(rows)
+    options: dict[str, Any] = {"kind": plan.kind, "backbone": data.backbone}
     if plan.kind == "single":
         temperature = fit_temperature(logits, torch.from_numpy(allowed))
         head.temperature.fill_(temperature)
-        probabilities = torch.softmax(logits / temperature, dim=1).numpy()
-        said = probabilities.argmax(axis=1)
-        right = allowed[np.arange(len(said)), said]
-        threshold = abstain_threshold(probabilities.max(axis=1), right, request.precision)
-        thresholds = {ABSTAIN: round(threshold, 4)}
+        thresholds = _abstain(torch.softmax(logits / temperature, dim=1).numpy(), allowed, request.precision)
+        options["precision_wanted"] = request.precision
     else:
         chosen = label_thresholds(torch.sigmoid(logits).numpy(), allowed)
         thresholds = {label: round(float(value), 4) for label, value in zip(plan.labels, chosen, strict=True)}
+    if head.extra_inputs:
+        options["extra_inputs"] = head.extra_inputs
     card = Card(
         role="head",
         name=plan.head,
@@ -220,87 +261,43 @@ def _card(plan: Plan, head: Head, examples: Examples, data: FeatureSet, request:
         seed=request.options.seed,
         split=request.split.words(),
         thresholds=thresholds,
-        options={
-            "kind": plan.kind,
-            "backbone": data.backbone,
-            "precision_wanted": request.precision,
-            **({"extra_inputs": head.extra_inputs} if head.extra_inputs else {}),
-        },
+        options=options,
         licence=request.words.licence,
         data=request.words.data,
         command=request.words.command,
     )
-    loaded = LoadedHead(card, head)
-    figures = {"train_rows": int(((examples.parts == TRAIN) & targets.known).sum())}
-    return replace(card, figures={**figures, **held_out_figures(loaded, examples, targets, data)})
+    if plan.head in request.open_set.heads:
+        return _opened(LoadedHead(card, head), examples, targets, data, request)
+    return LoadedHead(card, head)
 
 
-def save_predictions(head: LoadedHead, examples: Examples, plan: Plan, folder: Path) -> None:
-    """Write what the head says of the test rows to `predictions/<head>.npz`, for plots and comparisons."""
-    targets = examples.targets[plan.head]
-    rows = np.flatnonzero((examples.parts == TEST) & targets.known)
-    if len(rows):
-        (folder / "predictions").mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            folder / "predictions" / f"{plan.head}.npz",
-            rows=rows,
-            probabilities=probabilities_of(head, examples, rows).astype(np.float16),
-            allowed=targets.allowed(rows),
-            labels=np.array(plan.labels),
-        )
+def _abstain(probabilities: np.ndarray, allowed: np.ndarray, precision: float) -> dict[str, float]:
+    """The threshold of a single-label head, from probabilities and labels (N, C) of rows it was not trained on."""
+    said = probabilities.argmax(axis=1)
+    right = allowed[np.arange(len(said)), said]
+    return {ABSTAIN: round(abstain_threshold(probabilities.max(axis=1), right, precision), 4)}
 
 
-def judge_head(path: Path, data: FeatureSet, split: Split | None) -> dict[str, Any]:
-    """Figures of an existing head on labelled features.
-
-    Args:
-        split: test on its held-out products; None: on every row.
-
-    Raises:
-        DataError: the data have no labels for the head, none that it knows, or come from another backbone.
-    """
-    card = read_card(path)
-    if card.name not in data.heads:
-        raise DataError(f"the features have no labels for {card.name!r}; they have {', '.join(data.heads)}")
-    if card.options.get("backbone", data.backbone) != data.backbone:
-        raise DataError(f"the head {card.name!r} was trained on another backbone's features; make the features again")
-    head = load_head(card, path.parent, "cpu", data.features.shape[1])
-    plan = Plan(card.name, head.kind, card.labels)
-    targets = encode(list(data.rows[card.name]), plan)
-    parts = np.full(len(data), TEST, np.int8) if split is None else split.parts(data.rows["product_id"])
-    examples = Examples(data.features, parts, {card.name: targets}, data.extra)
-    if not ((parts == TEST) & targets.known).any():
-        raise DataError(f"no test row has a label that head {card.name!r} knows; it knows {', '.join(card.labels)}")
-    labelled = data.rows[card.name].notna().to_numpy()
-    unknown = int(((parts == TEST) & labelled & ~targets.known).sum())
-    return {"unknown_labels": unknown, **held_out_figures(head, examples, targets, data)}
-
-
-def held_out_figures(head: LoadedHead, examples: Examples, targets: Targets, data: FeatureSet) -> dict[str, Any]:
-    """Figures on the test rows, all together and, where there are several, source by source."""
-    rows = np.flatnonzero((examples.parts == TEST) & targets.known)
-    if len(rows) == 0:
-        return {}
-    sources = data.rows["source"].to_numpy()[rows]
-    figures: dict[str, Any] = {"test": figures_of(head, examples, targets, rows)}
-    if len(set(sources)) > 1:
-        for source in sorted(set(sources)):
-            if (sources == source).sum() >= MIN_SOURCE_ROWS:
-                figures[f"test_{source}"] = figures_of(head, examples, targets, rows[sources == source])
-    return figures
-
-
-def figures_of(head: LoadedHead, examples: Examples, targets: Targets, rows: np.ndarray) -> dict[str, float]:
-    """Figures of a head on these rows."""
-    probabilities = probabilities_of(head, examples, rows)
-    allowed = targets.allowed(rows)
-    if head.kind == "single":
-        return metrics.single_figures(probabilities, allowed, head.card.thresholds.get(ABSTAIN, 0.0))
-    thresholds = np.array([head.card.thresholds.get(label, 0.5) for label in head.labels])
-    return metrics.multi_figures(probabilities, allowed, thresholds)
-
-
-def probabilities_of(head: LoadedHead, examples: Examples, rows: np.ndarray) -> np.ndarray:
-    """Calibrated probabilities float32 (n, C)."""
-    logits = logits_of(head.module, examples, rows)
-    return (torch.softmax(logits, dim=1) if head.kind == "single" else torch.sigmoid(logits)).numpy()
+def _opened(closed: LoadedHead, examples: Examples, targets: Targets, data: FeatureSet, request: Request) -> LoadedHead:
+    """The head with the further answer `(unknown)`: its threshold holds for known and unknown labels together."""
+    card, wanted = closed.card, request.open_set
+    known = np.flatnonzero((examples.parts == VALIDATION) & targets.known)
+    labels = outside(list(data.rows[card.name]), Plan(card.name, "single", card.labels))
+    unknown = calibration_rows(labels, examples.parts, wanted, card.name)
+    open_set: OpenSet = fit_open_set(closed.module, examples, targets, known, unknown, wanted.expected)
+    options = {
+        "closed_abstain": card.thresholds[ABSTAIN],
+        "left_out": wanted.leave_out,
+        "expected": wanted.expected,
+        "calibrated_on": sorted(set(labels[unknown])),
+    }
+    opened = LoadedHead(
+        replace(card, labels=(*card.labels, UNKNOWN), options={**card.options, OPEN: options}), closed.module, open_set
+    )
+    mixed = np.concatenate([known, as_expected(unknown, len(known), wanted.expected)])
+    probabilities = probabilities_of(opened, examples, mixed)
+    allowed = np.zeros(probabilities.shape, bool)
+    allowed[: len(known), :-1] = targets.allowed(known)
+    allowed[len(known) :, -1] = True
+    thresholds = _abstain(probabilities, allowed, request.precision)
+    return LoadedHead(replace(opened.card, thresholds=thresholds), closed.module, open_set)

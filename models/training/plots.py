@@ -24,13 +24,26 @@ def plot_run(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is no training run.
     """
-    pictures = [plot_curves(folder)]
+    return [plot_curves(folder), *plot_predictions(folder)]
+
+
+def plot_predictions(folder: Path) -> list[Path]:
+    """Draw the confusion matrix and the reliability diagram of each head with saved test predictions in `folder`."""
+    pictures = []
     for path in sorted((folder / "predictions").glob("*.npz")):
         with np.load(path) as saved:
             probabilities = saved["probabilities"].astype(np.float32)
             allowed, labels = saved["allowed"], [str(label) for label in saved["labels"]]
-        pictures.append(plot_confusion(probabilities, allowed, labels, folder / f"confusion_{path.stem}.png"))
-        pictures.append(plot_reliability(probabilities, allowed, path.stem, folder / f"reliability_{path.stem}.png"))
+            thresholds = saved["thresholds"] if "kind" in saved and str(saved["kind"]) == "multi" else None
+        confused, reliable = (folder / f"{picture}_{path.stem}.png" for picture in ("confusion", "reliability"))
+        if thresholds is None:
+            pictures.append(plot_confusion(probabilities, allowed, labels, confused))
+            score = probabilities.max(axis=1)
+            right = allowed[np.arange(len(score)), probabilities.argmax(axis=1)]
+        else:
+            pictures.append(plot_labels_said(probabilities >= thresholds, allowed, labels, confused))
+            score, right = probabilities.ravel(), allowed.ravel()
+        pictures.append(plot_reliability(score, right, path.stem, reliable))
     return pictures
 
 
@@ -56,30 +69,52 @@ def plot_confusion(probabilities: np.ndarray, allowed: np.ndarray, labels: list[
     matrix = metrics.confusion(truth, said, len(labels))
     there = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
     matrix = matrix[np.ix_(there, there)]
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = float(np.clip(0.32 * len(there) + 2, 4, 16))
+    right = metrics.top_k(probabilities, allowed, 1)
+    title = f"{path.stem}: accuracy {right:.3f}, n = {len(truth)}, in percent"
+    return _matrix(matrix, matrix.sum(axis=1), [labels[i] for i in there], title, path)
+
+
+def plot_labels_said(said: np.ndarray, allowed: np.ndarray, labels: list[str], path: Path) -> Path:
+    """Of a multi-label head: of the rows with the label of a line, the share that was given the label of each column.
+
+    Labels that go together in truth are said together: only what the diagonal lacks was certainly missed.
+
+    Args:
+        said: bool (N, C).
+        allowed: bool (N, C).
+    """
+    there = np.flatnonzero(allowed.any(axis=0) | said.any(axis=0))
+    matrix = allowed[:, there].T.astype(np.int64) @ said[:, there].astype(np.int64)
+    title = f"{path.stem}: samples F1 {metrics.samples_f1(said, allowed):.3f}, n = {len(said)}, in percent"
+    return _matrix(matrix, allowed[:, there].sum(axis=0), [labels[i] for i in there], title, path)
+
+
+def _matrix(matrix: np.ndarray, counts: np.ndarray, names: list[str], title: str, path: Path) -> Path:
+    """Draw counts (C, C) as shares of each line's count (C,)."""
+    shares = matrix / np.maximum(counts[:, None], 1)
+    side = float(np.clip(0.32 * len(names) + 2, 4, 16))
     figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    if len(there) <= MAX_CLASSES_NAMED:
-        names = [labels[i] for i in there]
-        axes.set_xticks(range(len(there)), names, rotation=90, fontsize=8)
-        counts = matrix.sum(axis=1)
-        axes.set_yticks(range(len(there)), [f"{n} ({c})" for n, c in zip(names, counts, strict=True)], fontsize=8)
-    if len(there) <= MAX_CLASSES_NAMED // 2:
+    if len(names) <= MAX_CLASSES_NAMED:
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(names)), [f"{n} ({c})" for n, c in zip(names, counts, strict=True)], fontsize=8)
+    if len(names) <= MAX_CLASSES_NAMED // 2:
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:
                 color = "white" if share > 0.5 else "black"
                 axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", fontsize=6, color=color)
-    right = metrics.top_k(probabilities, allowed, 1)
-    axes.set(xlabel="said", ylabel="truth", title=f"{path.stem}: accuracy {right:.3f}, n = {len(truth)}, in percent")
+    axes.set(xlabel="said", ylabel="truth", title=title)
     figure.colorbar(image, shrink=0.6)
     return _saved(figure, path)
 
 
-def plot_reliability(probabilities: np.ndarray, allowed: np.ndarray, name: str, path: Path) -> Path:
-    """Accuracy over confidence, and how often each confidence occurs."""
-    score = probabilities.max(axis=1)
-    right = allowed[np.arange(len(score)), probabilities.argmax(axis=1)]
+def plot_reliability(score: np.ndarray, right: np.ndarray, name: str, path: Path) -> Path:
+    """Accuracy over confidence, and how often each confidence occurs.
+
+    Args:
+        score: (N,) of the answers; of a multi-label head, of every label of every row.
+        right: bool (N,), whether they apply.
+    """
     mean, accuracy, count = metrics.reliability(score, right)
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(4.5, 5.5), sharex=True, height_ratios=(3, 1), layout="constrained"

@@ -7,15 +7,18 @@ machine, whatever else is in the catalog.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from models.errors import DataError
 
 PARTS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+SPLIT_FILE = "split.parquet"
 
 
 @dataclass(frozen=True)
@@ -57,25 +60,84 @@ class Split:
             f"{self.test:.0%} test, {self.validation:.0%} validation, the rest training"
         )
 
+    def tests_like(self, words: str) -> bool:
+        """Whether the words of a card speak of a split with the same test products."""
+        return self.words().partition(" test,")[0] == words.partition(" test,")[0]
 
-def near_duplicates(features: np.ndarray, parts: np.ndarray, cosine: float = 0.985, limit: int = 4000) -> int:
-    """How many test rows have a training row that looks the same (cosine of the features above `cosine`).
+
+@dataclass(frozen=True)
+class SavedSplit(Split):
+    """A split that an earlier run wrote, taken over product by product; products it does not have fall by the rule.
 
     Args:
-        features: (N, D).
-        parts: int8 (N,).
-        limit: test rows looked at, evenly spaced, at the most.
+        known: product -> TRAIN, VALIDATION or TEST.
+        name: of the file, for the card.
+        digest: of the products and their parts.
     """
-    test, train = np.flatnonzero(parts == TEST), np.flatnonzero(parts == TRAIN)
-    test = test[np.unique(np.linspace(0, len(test) - 1, min(limit, len(test))).astype(int))] if len(test) else test
-    queries = _unit(features[test])
-    best = np.full(len(test), -1.0, np.float32)
-    for begin in range(0, len(train), 4096):
-        block = _unit(features[train[begin : begin + 4096]])
-        best = np.maximum(best, (queries @ block.T).max(axis=1))
-    return int((best > cosine).sum())
+
+    known: Mapping[str, int] = field(default_factory=dict)
+    name: str = ""
+    digest: str = ""
+
+    def part_of(self, product: str) -> int:
+        """TRAIN, VALIDATION or TEST."""
+        return self.known.get(product, super().part_of(product))
+
+    def words(self) -> str:
+        """What a model card says of it."""
+        return f"as saved in {self.name} (sha256 {self.digest[:12]}); products not in it {super().words()}"
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
-    rows = np.asarray(features, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+def read_split(path: Path, rule: Split | None = None) -> SavedSplit:
+    """Read `split.parquet` of an earlier run.
+
+    Args:
+        path: a Parquet file with the columns `product_id` and `part`.
+        rule: for products that are not in it.
+
+    Raises:
+        DataError: no such file, other columns, an unknown part, or a product on two sides.
+    """
+    try:
+        frame = pd.read_parquet(path, columns=["product_id", "part"])
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
+        raise DataError(f"{path} is no saved split with the columns product_id and part: {error}") from None
+    if unknown := sorted(set(frame["part"]) - set(PARTS)):
+        raise DataError(f"{path} has the unknown part {unknown[0]!r}; parts are {', '.join(PARTS)}")
+    frame = frame.drop_duplicates().sort_values("product_id")
+    twice = frame["product_id"][frame["product_id"].duplicated()]
+    if len(twice):
+        raise DataError(f"{path} leaks: {len(twice)} products are in two parts, such as {twice.iloc[0]!r}")
+    known = {str(product): PARTS.index(part) for product, part in frame.itertuples(index=False)}
+    text = "\n".join(f"{product}\t{part}" for product, part in known.items())
+    rule, digest = rule or Split(), hashlib.sha256(text.encode()).hexdigest()
+    return SavedSplit(rule.seed, rule.validation, rule.test, known, path.name, digest)
+
+
+def split_of_run(card: Path) -> Path | None:
+    """The saved split beside a card as `atelier classify train` writes them; None where there is none."""
+    path = card.parent.parent / SPLIT_FILE
+    return path if path.is_file() else None
+
+
+def refuse_leaks(products: Sequence[str], parts: np.ndarray, card: Path) -> None:
+    """Check that no product is tested or validated on that an existing head was trained or tuned on.
+
+    Args:
+        products: N products.
+        parts: int8 (N,), their parts now.
+        card: of the head; without a saved split beside it nothing can be checked.
+
+    Raises:
+        DataError: there are such products; the message says how many and names the split to use.
+    """
+    path = split_of_run(card)
+    if path is None:
+        return
+    earlier = read_split(path).known
+    leaked = {p for p, part in zip(products, parts.tolist(), strict=True) if earlier.get(p, part) < part}
+    if leaked:
+        raise DataError(
+            f"{len(leaked)} products that are held out now, such as {min(leaked)!r}, trained or tuned the head {card}; "
+            f"use its own split: --split {path}"
+        )

@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.settings import settings
 
 if TYPE_CHECKING:
-    from models.training.splits import SavedSplit, Split
+    from models.training.splits import Split
 
 ALIASES = {"pool": "type"}
 """Other names of heads: `pool` is what FashionBrain calls the type."""
@@ -82,7 +82,7 @@ def train(
     split: SplitFile = None,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
-    split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
+    split_seed: Annotated[int, typer.Option(help="another seed is another split of the products and labels")] = 0,
     seed: Annotated[int, typer.Option(help="of first weights, order and dropout")] = 0,
     licence: Annotated[str, typer.Option(help="licence of the weights, for the card")] = "",
     data: Annotated[str, typer.Option(help="what the training data are, for the card")] = "",
@@ -132,7 +132,7 @@ def train(
         weights=_weights(weight or []),
         inputs=_inputs(extra_input or []),
         words=Words(licence, data, command_line()),
-        open_set=OpenRequest(tuple(ALIASES.get(one, one) for one in open_head or []), leave_out, expect_unknown),
+        open_set=OpenRequest(_names(open_head), leave_out, expect_unknown, split_seed),
     )
     joined = join_features([read_features(folder) for folder in features])
     with progress(f"train {', '.join(request.heads)}", epochs, "epochs") as advance:
@@ -155,14 +155,17 @@ def train(
 
 
 def _kinds(heads: list[str], multi: list[str]) -> dict[str, Literal["single", "multi"]]:
-    names = [ALIASES.get(name, name) for name in heads]
-    several = {ALIASES.get(name, name) for name in multi}
+    names, several = _names(heads), set(_names(multi))
     if strange := sorted(several - set(names)):
         raise InputError(f"--multi is for {strange[0]!r}, which is not trained here; --head {strange[0]} is missing")
     return {name: "multi" if name in several else "single" for name in names}
 
 
-def _split(path: Path | None, seed: int, validation: float, held_out: float) -> SavedSplit | Split:
+def _names(heads: list[str] | None) -> tuple[str, ...]:
+    return tuple(ALIASES.get(name, name) for name in heads or [])
+
+
+def _split(path: Path | None, seed: int, validation: float, held_out: float) -> Split:
     from models.training.splits import Split, read_split
 
     rule = Split(seed, validation, held_out)
@@ -247,12 +250,12 @@ def test(
     from models.cards import read_card
     from models.training.features import join_features, read_features
     from models.training.judge import judge_head
-    from models.training.splits import Split, split_of_run
+    from models.training.splits import split_of_run
 
     data = join_features([read_features(folder) for folder in features])
     own = split_of_run(card) if split_seed is None and held_out is None else None
     chosen = None if everything else _split(split or own, split_seed or 0, 0.15, held_out or 0.15)
-    if isinstance(chosen, Split) and not chosen.tests_like(stated := read_card(card).split):
+    if chosen and not (split or own) and not chosen.tests_like(stated := read_card(card).split):
         log.warning(
             "this may test on photos that trained the head: its card states another split: %s", stated or "none"
         )
@@ -279,6 +282,9 @@ def finetune(
     frozen: Annotated[int, typer.Option(min=0, max=3, help="stages from the bottom that do not learn")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="pictures a step")] = 32,
     balance: Annotated[float, typer.Option(min=0, max=1, help="1: labels of the first head are drawn alike")] = 0.0,
+    mix: Annotated[
+        float, typer.Option(min=0, max=1, help="mixup: blend pictures and labels, against learning by heart; 0: none")
+    ] = 0.2,
     min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
     precision: Annotated[float, typer.Option(min=0.01, max=0.999, help="wanted share of right answers")] = 0.9,
     open_head: Annotated[
@@ -324,9 +330,9 @@ def finetune(
         split=_split(split, split_seed, validation, held_out),
         inputs=_inputs(extra_input or []),
         words=Words(licence, data, command_line()),
-        open_set=OpenRequest(tuple(ALIASES.get(one, one) for one in open_head or []), leave_out),
+        open_set=OpenRequest(_names(open_head), leave_out, seed=split_seed),
     )
-    options = TuneOptions(epochs=epochs, lr=lr, frozen=frozen, batch=batch, balance=balance, seed=seed)
+    options = TuneOptions(epochs=epochs, lr=lr, frozen=frozen, batch=batch, balance=balance, mix=mix, seed=seed)
     enrich = settings().enrich
     placement = choose(enrich.device, enrich.precision, capabilities())
     log.info("fine-tuning on %s in %s", placement.device, placement.precision)

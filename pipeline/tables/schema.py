@@ -70,7 +70,7 @@ def _head_columns(of: str) -> tuple[Column, ...]:
             Column(
                 head,
                 pa.string(),
-                f"{head} of the {of}; null where the head abstained or the release has none",
+                f"{head} of the {of}; null: the head abstained or is not in the release; (unknown): none of its labels",
                 nullable=True,
             ),
             Column(

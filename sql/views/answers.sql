@@ -4,7 +4,7 @@
 --   image_key: key of the photo under the catalog root
 --   product_id: product the photo shows
 --   head: type, color, brand, pattern, gender, or a further head of the release
---   label: what it answered; null where it abstained
+--   label: what it answered; null where it abstained; (unknown) where an open head took it for none of its labels
 --   score: probability of the label, or of the best one where it abstained
 -- needs: enriched
 WITH asked AS (

@@ -41,3 +41,5 @@ SELECT
 FROM spelled
 LEFT JOIN known ON known.head = spelled.head AND known.word = spelled.feed_word
 WHERE spelled.feed_word <> '' AND spelled.feed_word <> spelled.word
+    -- a head that answers "none of my labels" only contradicts a feed word that is one of them
+    AND NOT (spelled.label = '(unknown)' AND known.word IS NULL)

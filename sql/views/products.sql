@@ -1,4 +1,6 @@
 -- purpose: a product's photos agreed into one row: each head by a vote of the photos weighted by their scores.
+--   The rule is `vote` in models/agreement.py. `atelier classify test --by-product` measures a head on products with
+--   all its probabilities, which the tables do not keep.
 -- grain: one row a product with at least one photo in `enriched`
 -- columns:
 --   product_id: the article

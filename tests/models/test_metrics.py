@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import (
+    binary_auroc,
     multiclass_accuracy,
     multiclass_calibration_error,
     multiclass_f1_score,
@@ -52,6 +53,18 @@ def test_multi_label_figures_agree_with_torchmetrics() -> None:
     assert figures["macro_f1"] == pytest.approx(
         float(multilabel_f1_score(scores, target, 5, average="macro")), abs=1e-4
     )
+    said = probabilities >= 0.5
+    assert figures["accuracy"] == pytest.approx((said == allowed).all(axis=1).mean(), abs=1e-4)
+    assert figures["precision_when_answering"] == pytest.approx(allowed[said].mean(), abs=1e-4)
+
+
+def test_the_area_under_the_roc_agrees_with_torchmetrics() -> None:
+    rng = np.random.default_rng(2)
+    negative, positive = rng.normal(size=300).round(1), rng.normal(0.8, 1, size=200).round(1)  # rounded: with ties
+    scores, truth = np.r_[negative, positive], np.r_[np.zeros(300, int), np.ones(200, int)]
+    wanted = float(binary_auroc(torch.from_numpy(scores).sigmoid(), torch.from_numpy(truth)))
+    assert metrics.auroc(negative, positive) == pytest.approx(wanted, abs=1e-5)
+    assert metrics.auroc(np.zeros(0), positive) == 0.5
 
 
 def test_samples_f1_by_hand() -> None:

@@ -10,7 +10,7 @@ from builders import Photo, commit, list_catalog, new_warehouse, rows_of
 
 from models.agreement import vote
 from models.open_set import UNKNOWN
-from pipeline.tables.query import connect
+from pipeline.tables import connect
 
 
 def test_the_view_votes_like_the_function(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_an_unknown_brand_contradicts_only_a_brand_that_the_head_knows(tmp_path:
     commit(made, photos)
     list_catalog(made, photos)
     feed = [{"product_id": "p1", "brand": "Newcomer"}, {"product_id": "p2", "brand": "ACME"}]
-    made.replace_batch("feed", "feed", rows_of("feed", feed))
+    made.overwrite("feed", rows_of("feed", feed))
     with connect(made) as con:
         found = con.execute("select image_key, feed_label_known from label_conflicts where head = 'brand'").fetchall()
     assert found == [("known.jpg", True)]

@@ -13,12 +13,14 @@ import pytest
 from models.cards import read_card
 from models.errors import DataError
 from models.heads import load_head
-from models.training.classify import Request, judge_head, train_heads
+from models.training.classify import Request, train_heads
 from models.training.features import FeatureSet, FeatureWriter, join_features, read_features
 from models.training.heads import HeadOptions
+from models.training.judge import judge_head
 from models.training.log import read_log, series
-from models.training.plots import plot_run
-from models.training.splits import Split
+from models.training.open_set import OpenRequest
+from models.training.plots import plot_predictions, plot_run
+from models.training.splits import Split, read_split
 
 DIM = 12
 FAST = HeadOptions(epochs=8, lr=0.01, weight_decays=(0.01, 0.3), batch=32, dropout=0.1)
@@ -113,7 +115,8 @@ def test_refining_improves_on_few_new_photos(tmp_path: Path) -> None:
     """Photos of another kind (turned features): the refined head beats the old one."""
     old = train_heads(made_up(), request(), tmp_path / "old").cards["type"]
     few = made_up(120, seed=5)
-    moved = replace(few, features=few.features[:, ::-1])
+    rows = few.rows.assign(product_id="new " + few.rows["product_id"])
+    moved = replace(few, features=few.features[:, ::-1], rows=rows)
     held_out = judge_head(old, moved, Split(1, 0.2, 0.4))["test"]["accuracy"]
     gentle = replace(request(min_count=2, start={"type": old}), split=Split(1, 0.2, 0.4))
     refined = train_heads(moved, gentle, tmp_path / "new").figures["type"]["test"]["accuracy"]
@@ -146,6 +149,39 @@ def test_a_head_may_join_a_further_input(tmp_path: Path) -> None:
         train_heads(blind, request(inputs={"type": ("tone",)}), tmp_path / "none")
 
 
+def test_a_saved_split_is_used_again_and_leaks_are_refused(tmp_path: Path) -> None:
+    data = made_up()
+    first = train_heads(data, request(), tmp_path / "a")
+    split = read_split(tmp_path / "a" / "split.parquet", Split(9))
+    again = train_heads(data, request(split=split), tmp_path / "b")
+    assert again.figures["type"]["test"] == first.figures["type"]["test"]
+    assert "as saved in split.parquet" in read_card(again.cards["type"]).split
+    elsewhere = Split(9, 0.2, 0.2)
+    with pytest.raises(DataError, match=r"held out now.*trained or tuned the head.*--split"):
+        train_heads(data, request(split=elsewhere, start=dict(first.cards)), tmp_path / "c")
+    with pytest.raises(DataError, match="trained or tuned"):
+        judge_head(first.cards["type"], data, elsewhere)
+    assert train_heads(data, request(split=split, start=dict(first.cards)), tmp_path / "d").epochs
+
+
+def test_look_alikes_across_the_split_are_counted_and_listed(tmp_path: Path) -> None:
+    data = made_up()
+    parts = Split(1, 0.2, 0.2).parts(data.rows["product_id"])
+    features = np.random.default_rng(3).normal(size=(len(data), 64)).astype(np.float16)
+    test, train = np.flatnonzero(parts == 2), np.flatnonzero(parts == 0)
+    features[test[:3]] = features[train[:3]]
+    made = train_heads(replace(data, features=features), request(), tmp_path)
+    assert made.near_duplicates == 3
+    assert read_card(made.cards["type"]).figures["near_duplicates"] == {
+        "checked": len(test),
+        "same_picture": 3,
+        "same_scene": 0,
+    }
+    listed = pd.read_csv(tmp_path / "near_duplicates.csv")
+    assert listed["file"].tolist() == [f"{row}.jpg" for row in test[:3]]
+    assert listed["twin_file"].tolist() == [f"{row}.jpg" for row in train[:3]]
+
+
 def test_log_to_plot(tmp_path: Path) -> None:
     seen: dict[int, float] = {}
     train_heads(made_up(), request(), tmp_path, lambda epoch, numbers: seen.update({epoch: numbers["train_loss"]}))
@@ -154,6 +190,34 @@ def test_log_to_plot(tmp_path: Path) -> None:
     pictures = plot_run(tmp_path)
     assert {path.name for path in pictures} == {"curves.png", "confusion_type.png", "reliability_type.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_every_figure_and_picture_is_there_for_both_kinds_of_head(tmp_path: Path) -> None:
+    data = made_up()
+    made = train_heads(data, request(heads={"type": "single", "style": "multi"}), tmp_path)
+    wanted = {"n", "accuracy", "top3", "macro_f1", "micro_f1", "samples_f1", "coverage", "calibration_error"}
+    for head in ("type", "style"):
+        assert set(made.figures[head]["test"]) == wanted | {"precision_when_answering"}
+        judged = judge_head(made.cards[head], data, Split(1, 0.2, 0.2), plots=tmp_path / "test")
+        assert judged["test"] == made.figures[head]["test"]
+    names = {f"{picture}_{head}.png" for picture in ("confusion", "reliability") for head in ("type", "style")}
+    assert {path.name for path in plot_predictions(tmp_path / "test")} == names
+    assert {path.name for path in plot_run(tmp_path)} == names | {"curves.png"}
+
+
+def test_predictions_of_an_earlier_version_can_be_drawn(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]], np.float16)
+    old = {"probabilities": probabilities, "allowed": np.eye(2, dtype=bool), "labels": np.array(["a", "b"])}
+    np.savez(tmp_path / "predictions" / "type.npz", rows=np.arange(2), **old)
+    assert len(plot_predictions(tmp_path)) == 2
+
+
+def test_few_validation_rows_make_no_promise(tmp_path: Path) -> None:
+    """Well under twenty validation rows: the head never answers, and says so."""
+    made = train_heads(made_up(80), request(min_count=2), tmp_path)
+    assert made.figures["type"]["test"]["coverage"] == 0
+    assert read_card(made.cards["type"]).thresholds["abstain"] > 1
 
 
 def test_a_log_cut_off_in_the_middle_of_a_line_can_be_read(tmp_path: Path) -> None:
@@ -169,6 +233,15 @@ def test_a_log_cut_off_in_the_middle_of_a_line_can_be_read(tmp_path: Path) -> No
         (made_up(), request(heads={"color": "single"}), "no labels for"),
         (made_up(labels=("Boots",)), request(), "too few to learn"),
         (made_up(20), request(min_count=50), "at least 50"),
+        (made_up(), request(weights={"tipe": 2.0}), "--weight is for 'tipe', which is not trained here; heads: type"),
+        (made_up(), request(inputs={"color": ("hue",)}), "--extra-input is for 'color'"),
+        (made_up(), request(open_set=OpenRequest(("color",))), "--open is for 'color'"),
+        (
+            made_up(),
+            request(heads={"style": "multi"}, open_set=OpenRequest(("style",))),
+            "'style' may give several labels",
+        ),
+        (made_up(), request(open_set=OpenRequest(("type",), 0.0)), "0 rows of labels outside .* larger share"),
     ],
 )
 def test_unusable_data_say_why(tmp_path: Path, data, wanted, words: str) -> None:

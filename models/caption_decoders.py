@@ -3,6 +3,9 @@
 `gru`: Linear(D, 512) -> first hidden state; Embedding(n, 64) -> GRU(64, 512) -> Linear(512, n) (FashionBrain D2.5).
 `transformer`: the feature becomes a few tokens that stand before the words (prefix attention, as in ClipCap, Mokady
 et al. 2021); pre-norm blocks (Xiong et al. 2020), output tied to the embedding (Press and Wolf 2017).
+
+Either can have, besides, a linear layer from the feature straight to the words' logits, the same at every place: what
+the photo shows then need not pass through the sentence's state (after the word detectors of Fang et al. 2015).
 """
 
 from __future__ import annotations
@@ -24,6 +27,11 @@ from models.errors import CardError
 Architecture = Literal["gru", "transformer"]
 State = tuple[torch.Tensor, ...]
 """What a decoder remembers of sentences begun: tensors with a row for each sentence."""
+SIZES: Mapping[Architecture, tuple[str, ...]] = {
+    "gru": ("hidden", "word_dim"),
+    "transformer": ("width", "layers", "attention_heads", "prefix", "positions"),
+}
+"""Fields of `Shape` that only this architecture reads."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Shape:
         attention_heads: transformer: attention heads a block.
         prefix: transformer: tokens that the feature becomes.
         positions: transformer: words a sentence can have at the most.
+        direct: 1: the feature also speaks for words directly; 0: as FashionBrain D2.5 has it.
     """
 
     hidden: int = 512
@@ -47,11 +56,12 @@ class Shape:
     attention_heads: int = 4
     prefix: int = 4
     positions: int = 64
+    direct: int = 0
 
     def of(self, architecture: str) -> dict[str, int]:
         """The sizes that this architecture reads, for its card."""
-        mine = {"hidden", "word_dim"}
-        return {name: value for name, value in asdict(self).items() if (name in mine) == (architecture == "gru")}
+        others = set().union(*(names for name, names in SIZES.items() if name != architecture))
+        return {name: value for name, value in asdict(self).items() if name not in others}
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Shape:
@@ -67,6 +77,7 @@ class Decoder(nn.Module, ABC):
     Args:
         dim: length of the input: the feature and, after it, the extra inputs.
         words: size of the vocabulary.
+        shape: its sizes; default: those of `Shape`.
         extra_inputs: names and lengths of inputs besides the feature, such as a measured color histogram; the caller
             hands them in, in this order.
     """
@@ -76,13 +87,17 @@ class Decoder(nn.Module, ABC):
     by_word: tuple[str, ...]
     """Tensors with a row for each word of the vocabulary."""
 
-    def __init__(self, dim: int, words: int, extra_inputs: Mapping[str, int] | None = None) -> None:
+    def __init__(self, dim: int, words: int, shape: Shape, extra_inputs: Mapping[str, int] | None) -> None:
         super().__init__()
         self.words = words
+        self.shape = shape
         self.longest = sys.maxsize
         self.extra_inputs = dict(extra_inputs or {})
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
+        self.direct = nn.Linear(dim, words, bias=False) if shape.direct else None
+        if self.direct is not None:
+            nn.init.normal_(self.direct.weight, std=0.001)
         self.input_dropout = nn.Dropout(0.0)
         self.dropout = nn.Dropout(0.0)
 
@@ -95,6 +110,10 @@ class Decoder(nn.Module, ABC):
     def standardized(self, inputs: torch.Tensor) -> torch.Tensor:
         """(N, dim) with mean 0 and spread 1 over the training rows; in training some numbers are dropped."""
         return self.input_dropout((inputs - self.mean) / self.std)
+
+    def hints(self, x: torch.Tensor) -> torch.Tensor:
+        """What the standardized input (N, dim) says for each word by itself: (N, n), or zeros (N, 1)."""
+        return self.direct(x) if self.direct is not None else x.new_zeros(len(x), 1)
 
     @abstractmethod
     def forward(self, inputs: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
@@ -112,41 +131,43 @@ class Decoder(nn.Module, ABC):
 class GruDecoder(Decoder):
     """The recurrent decoder of FashionBrain D2.5."""
 
-    by_word = ("embed.weight", "out.weight", "out.bias")
+    by_word = ("embed.weight", "out.weight", "out.bias", "direct.weight")
 
     def __init__(
         self, dim: int, words: int, shape: Shape | None = None, extra_inputs: Mapping[str, int] | None = None
     ) -> None:
-        super().__init__(dim, words, extra_inputs)
         shape = shape or Shape()
+        super().__init__(dim, words, shape, extra_inputs)
         self.start = nn.Linear(dim, shape.hidden)
         self.embed = nn.Embedding(words, shape.word_dim, padding_idx=PAD)
         self.gru = nn.GRU(shape.word_dim, shape.hidden, batch_first=True)
         self.out = nn.Linear(shape.hidden, words)
 
-    def begin(self, inputs: torch.Tensor) -> State:
-        return (torch.tanh(self.start(self.standardized(inputs))),)
-
     def forward(self, inputs: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        (first,) = self.begin(inputs)
+        hints, first = self.begin(inputs)
         states, _ = self.gru(self.dropout(self.embed(words)), first[None])
-        return self.out(self.dropout(states))
+        return self.out(self.dropout(states)) + hints[:, None]
+
+    def begin(self, inputs: torch.Tensor) -> State:
+        x = self.standardized(inputs)
+        return self.hints(x), torch.tanh(self.start(x))
 
     def step(self, words: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        states, hidden = self.gru(self.embed(words[:, None]), state[0][None].contiguous())
-        return F.log_softmax(self.out(states[:, 0]), dim=1), (hidden[0],)
+        hints, before = state
+        states, hidden = self.gru(self.embed(words[:, None]), before[None].contiguous())
+        return F.log_softmax(self.out(states[:, 0]) + hints, dim=1), (hints, hidden[0])
 
 
 class TransformerDecoder(Decoder):
     """The attending decoder: the words see the tokens made of the feature, and the words before them."""
 
-    by_word = ("embed.weight", "out_bias")
+    by_word = ("embed.weight", "out_bias", "direct.weight")
 
     def __init__(
         self, dim: int, words: int, shape: Shape | None = None, extra_inputs: Mapping[str, int] | None = None
     ) -> None:
-        super().__init__(dim, words, extra_inputs)
-        self.shape = shape = shape or Shape()
+        shape = shape or Shape()
+        super().__init__(dim, words, shape, extra_inputs)
         self.longest = shape.positions
         self.start = nn.Linear(dim, shape.prefix * shape.width)
         self.embed = nn.Embedding(words, shape.width, padding_idx=PAD)
@@ -163,31 +184,34 @@ class TransformerDecoder(Decoder):
         mask = torch.ones(count, count, dtype=torch.bool, device=words.device).tril()
         mask[:prefix, :prefix] = True
         places = torch.arange(words.shape[1], device=words.device)
-        x = torch.cat([self._prefix(inputs), self._embedded(words, places)], dim=1)
+        shown = self.standardized(inputs)
+        x = torch.cat([self._prefix(shown), self._embedded(words, places)], dim=1)
         for block in self.blocks:
             x, _ = block(x, mask=mask)
-        return self._logits(x[:, prefix:])
+        return self._logits(x[:, prefix:]) + self.hints(shown)[:, None]
 
     def begin(self, inputs: torch.Tensor) -> State:
-        x, remembered = self._prefix(inputs), []
+        shown = self.standardized(inputs)
+        x, remembered = self._prefix(shown), []
         for block in self.blocks:
             x, seen = block(x)
             remembered.append(seen)
-        return tuple(remembered)
+        return self.hints(shown), *remembered
 
     def step(self, words: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
-        place = torch.tensor([state[0].shape[3] - self.shape.prefix], device=words.device)
+        hints, *memory = state
+        place = torch.tensor([memory[0].shape[3] - self.shape.prefix], device=words.device)
         x, remembered = self._embedded(words[:, None], place), []
-        for block, before in zip(self.blocks, state, strict=True):
+        for block, before in zip(self.blocks, memory, strict=True):
             x, seen = block(x, before)
             remembered.append(seen)
-        return F.log_softmax(self._logits(x[:, 0]), dim=1), tuple(remembered)
+        return F.log_softmax(self._logits(x[:, 0]) + hints, dim=1), (hints, *remembered)
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(self.norm(x), self.embed.weight, self.out_bias)
 
-    def _prefix(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.start(self.standardized(inputs)).unflatten(1, (self.shape.prefix, self.shape.width))
+    def _prefix(self, x: torch.Tensor) -> torch.Tensor:
+        return self.start(x).unflatten(1, (self.shape.prefix, self.shape.width))
 
     def _embedded(self, words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.embed(words) * self.shape.width**0.5 + self.position(places))

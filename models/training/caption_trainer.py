@@ -51,7 +51,7 @@ class CaptionOptions:
     """
 
     decoder: Architecture = "transformer"
-    shape: Shape = field(default_factory=Shape)
+    shape: Shape = field(default_factory=lambda: Shape(direct=1))
     epochs: int = 24
     lr: float = 1e-3
     weight_decay: float = 0.1
@@ -161,13 +161,12 @@ class CaptionTrainer:
     def _train(self) -> float:
         self.model.train()
         rows = np.flatnonzero(self.data.parts == TRAIN)
-        order = np.random.default_rng([self.options.seed, self.epoch]).permutation(rows)
-        steps = math.ceil(len(order) / self.options.batch)
+        batches = self._batches(rows)
         total = count = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.seed * 100_003 + self.epoch)  # for dropout
-            for number, batch in enumerate(pieces(order, self.options.batch), start=1):
-                self._schedule((self.epoch - 1) * steps + number, self.options.epochs * steps)
+            for number, batch in enumerate(batches, start=1):
+                self._schedule((self.epoch - 1) * len(batches) + number, self.options.epochs * len(batches))
                 loss, _, words = self._loss(batch, self.options.smoothing)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -175,6 +174,16 @@ class CaptionTrainer:
                 self.optimizer.step()
                 total, count = total + float(loss.detach()) * words, count + words
         return total / max(count, 1)
+
+    def _batches(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Batches in random order, each of sentences of about the same length, so that little of it is padding."""
+        random = np.random.default_rng([self.options.seed, self.epoch])
+        batches = []
+        for some in pieces(random.permutation(rows), 16 * self.options.batch):
+            alike = some[np.argsort([len(self.data.words[row]) for row in some], kind="stable")]
+            batches += list(pieces(alike, self.options.batch))
+        random.shuffle(batches)
+        return batches
 
     def _schedule(self, step: int, steps: int) -> None:
         rise = min(1.0, step / max(1, steps // 20))

@@ -98,6 +98,7 @@ def train(
     width: Annotated[int, typer.Option(min=8, help="transformer: length of its vectors, a multiple of 4")] = 192,
     layers: Annotated[int, typer.Option(min=1, help="transformer: blocks")] = 2,
     prefix: Annotated[int, typer.Option(min=1, help="transformer: tokens that the feature becomes")] = 4,
+    direct: Annotated[bool, typer.Option(help="let the feature also speak for words directly")] = True,
     patience: Annotated[int, typer.Option(min=1, help="epochs without a better validation loss before it stops")] = 6,
     min_count: Annotated[int, typer.Option(min=1, help="times a word has to occur in training")] = 2,
     max_words: Annotated[int, typer.Option(min=1, help="length limit of captions, learned and written")] = 20,
@@ -142,7 +143,7 @@ def train(
         split=Split(split_seed, validation, held_out),
         options=CaptionOptions(
             decoder="transformer" if decoder == "both" else decoder,
-            shape=Shape(width=width, layers=layers, prefix=prefix),
+            shape=Shape(width=width, layers=layers, prefix=prefix, direct=int(direct)),
             epochs=epochs,
             lr=lr,
             weight_decay=weight_decay,

@@ -22,7 +22,7 @@ from models.training.features import FeatureSet
 from models.training.splits import Split
 
 COLORS, TYPES = ("red", "blue", "green", "white"), ("dress", "shirt", "boots")
-SMALL = Shape(hidden=48, word_dim=16, width=32, layers=1, prefix=2)
+SMALL = Shape(hidden=48, word_dim=16, width=32, layers=1, prefix=2, direct=1)
 FAST = CaptionRequest(
     Split(0, 0.2, 0.2),
     CaptionOptions(shape=SMALL, epochs=9, lr=1e-2, batch=16, input_dropout=0.1, decoding=Decoding(beam=2, max_words=6)),

@@ -83,7 +83,7 @@ def lines(
         canvas = Canvas(figsize=(4.8, 2.5), layout="constrained")
         canvas.patch.set_alpha(0)
         axes = canvas.add_subplot()
-        _draw(axes, shown, gate)
+        _draw(axes, shown, gate, ",.1f" if from_zero else ".3f")
         _dress(axes, from_zero)
         if ticks is not None:
             axes.set_xticks(list(ticks), list(ticks.values()))
@@ -94,7 +94,7 @@ def lines(
     return Figure(Markup(_inline(out.getvalue())), words)  # noqa: S704 (matplotlib escapes its texts)
 
 
-def _draw(axes: Any, shown: Sequence[Line], gate: float | None) -> None:
+def _draw(axes: Any, shown: Sequence[Line], gate: float | None, digits: str) -> None:
     for line, color, dash in zip(shown, STROKES, DASHES, strict=False):
         dots = "o" if len(line.x) <= 40 else ""
         axes.plot(
@@ -105,7 +105,7 @@ def _draw(axes: Any, shown: Sequence[Line], gate: float | None) -> None:
     if gate is not None:
         axes.axhline(gate, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     if len(shown) == 1:
-        _mark_last(axes, shown[0], f"{shown[0].y[-1]:.3f}" if gate is not None else f"{shown[0].y[-1]:,.1f}")
+        _mark_last(axes, shown[0], format(shown[0].y[-1], digits))
 
 
 def _mark_last(axes: Any, line: Line, words: str) -> None:

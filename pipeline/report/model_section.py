@@ -55,7 +55,12 @@ def models_of(settings: Settings, run_id: str, release_id: str | None, history: 
     if cards.release_id != release_id:
         words += f" The settings name another one now, {cards.release_id}, so its cards are not shown."
         return Models(words, new, ())
-    models = tuple(_model(card, folder) for card, folder in list(cards.all())[:MODELS_SHOWN])
+    models = tuple(
+        sorted(
+            (_model(card, folder) for card, folder in list(cards.all())[:MODELS_SHOWN]),
+            key=lambda model: not model.curves,
+        )
+    )
     if not any(model.curves for model in models):
         words += " No training log lies beside the cards, so there are no curves: the figures are those of the cards."
     return Models(words, new, models)
@@ -86,9 +91,10 @@ def _curves(name: str, card: Card, folder: Path) -> tuple[Figure, ...]:
     log = read_log(folder / f"{card.name}{LOG_SUFFIX}")
     wanted = {key for line in log for key in line if key != "epoch" and _about(key, card)}
     losses = sorted(key for key in wanted if key.endswith("loss"))
+    others = sorted(wanted - set(losses))
     drawn = (
         lines([_line(log, key) for key in keys], f"{name}: {title} over {len(log)} epochs", from_zero=False)
-        for title, keys in (("loss", losses), ("validation figures", sorted(wanted - set(losses))))
+        for title, keys in (("loss", losses), (_words(others) or "validation figures", others))
         if keys
     )
     return tuple(figure for figure in drawn if figure)
@@ -102,8 +108,12 @@ def _about(key: str, card: Card) -> bool:
 
 def _line(log: Sequence[Mapping[str, float]], key: str) -> Line:
     there = [line for line in log if key in line]
-    label = key.rpartition("/")[2].removesuffix("_loss").replace("_", " ")
-    return Line(clip(label, 30), [line["epoch"] for line in there], [line[key] for line in there])
+    return Line(_words([key]).removesuffix(" loss"), [line["epoch"] for line in there], [line[key] for line in there])
+
+
+def _words(keys: Sequence[str]) -> str:
+    """What the only one of some numbers is called: `type/validation_accuracy` is validation accuracy."""
+    return clip(keys[0].rpartition("/")[2].replace("_", " "), 30) if len(keys) == 1 else ""
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -81,11 +81,11 @@ def _index(found: Found) -> Iterator[Step]:
     if index.live:
         return
     version = shlex.quote(index.version)
-    commands = (f"atelier index evaluate {version}", f"atelier index publish {version}")
+    judged_then_live = (f"atelier index evaluate {version}", f"atelier index publish {version}")
     yield Step(
         "The new index is not live",
         f"Searches do not see version {index.version}. Its judgement says why; publish it where that is good enough.",
-        commands,
+        judged_then_live,
         "warn",
     )
 

@@ -169,7 +169,7 @@ def test_a_new_release_shows_its_figures_and_the_training_logs_that_came_with_it
     assert ("accuracy", "0.772") in head.figures
     assert [figure.words for figure in head.curves] == [
         "head type: loss over 3 epochs",
-        "head type: validation figures over 3 epochs",
+        "head type: validation accuracy over 3 epochs",
     ]
     assert ">train<" in head.curves[0].svg
     assert ">validation<" in head.curves[0].svg

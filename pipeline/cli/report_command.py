@@ -22,11 +22,11 @@ def report(
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="open the page in the browser afterwards")] = False,
 ) -> None:
-    """Write one self-contained HTML page about a run: numbers, next steps, checks, photos, labels, drift, index, models.
+    """Write one self-contained HTML page about a run: numbers, next steps, checks, photos, drift, index, models.
 
     It goes to `<warehouse.uri>/reports/<run_id>.html`; `reports/index.html` lists all runs. The page needs no network
-    and stays under 5 MB whatever the run's size: photos are small copies inside it, bounded in
-    number and bytes by the settings `report.*`.
+    and stays under 5 MB whatever the run's size: photos are small copies inside it, bounded in number
+    and bytes by the settings `report.*`.
 
     **Examples**
 

@@ -50,7 +50,7 @@ class CaptionOptions:
         decoding: how captions are written, for the card; captions are learned up to its `max_words`.
     """
 
-    decoder: Architecture = "transformer"
+    decoder: Architecture = "gru"
     shape: Shape = field(default_factory=lambda: Shape(direct=1))
     epochs: int = 24
     lr: float = 1e-3

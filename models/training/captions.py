@@ -17,7 +17,7 @@ import torch
 from models.caption_decoders import DECODERS, Architecture, Decoder, Shape, architecture, count_parameters
 from models.caption_search import Decoding
 from models.caption_words import Vocabulary, tokenize
-from models.captioner import LoadedCaptioner
+from models.captioner import LoadedCaptioner, load_captioner
 from models.cards import Card, read_card, write_card
 from models.errors import DataError
 from models.heads import join_inputs
@@ -34,7 +34,7 @@ from models.training.caption_trainer import (
 from models.training.classify import Words, save_split
 from models.training.features import FeatureSet
 from models.training.log import TrainingLog
-from models.training.splits import TEST, TRAIN, VALIDATION, Split
+from models.training.splits import SPLIT_FILE, TEST, TRAIN, VALIDATION, Split, refuse_leaks
 
 HEAD = "caption"
 """The label column with the sentences."""
@@ -53,7 +53,7 @@ class CaptionRequest:
         split: which products train, validate and test.
         options: how it is trained.
         words: for the card.
-        start: captioner to refine; architecture, sizes and further inputs are then its own.
+        start: card of a captioner to refine; architecture, sizes and further inputs are then its own.
         inputs: names of further inputs besides the feature, such as color_histogram.
         checkpoint: go on from this checkpoint of a run with the same data and options.
     """
@@ -61,7 +61,7 @@ class CaptionRequest:
     split: Split = field(default_factory=Split)
     options: CaptionOptions = field(default_factory=CaptionOptions)
     words: Words = field(default_factory=Words)
-    start: LoadedCaptioner | None = None
+    start: Path | None = None
     inputs: tuple[str, ...] = ()
     checkpoint: Path | None = None
 
@@ -92,13 +92,15 @@ def train_captioner(
         The card's path and its figures: of validation and test products, and of the baselines on the test products.
 
     Raises:
-        DataError: no captions, too few products, an input that is not there, or a checkpoint that does not fit.
+        DataError: no captions, too few products, an input that is not there, a checkpoint that does not fit, or
+            products held out that trained the captioner to refine.
     """
     data = captioned(data)
     parts = request.split.parts(data.rows["product_id"])
     if not {TRAIN, VALIDATION} <= set(parts.tolist()):
         raise DataError("too few products with captions: the split leaves none to train or to validate on")
-    request = _fitting(request)
+    start = _start(request, data, parts)
+    request = _fitting(request, start)
     training = data.rows[HEAD].to_numpy()[parts == TRAIN]
     vocabulary = Vocabulary.build(training, request.options.min_count)
     extra = _extra_inputs(request.inputs, data)
@@ -106,8 +108,8 @@ def train_captioner(
     numbers = [vocabulary.encode(text)[: limit + 1] for text in data.rows[HEAD]]
     sentences = Sentences((data.features, *(data.extra[name] for name in extra)), numbers, parts)
     decoder = new_decoder(sentences, vocabulary, request.options, extra)
-    if request.start is not None:
-        take_over(decoder, vocabulary, request.start)
+    if start is not None:
+        take_over(decoder, vocabulary, start)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = CaptionTrainer(sentences, decoder, request.options, folder)
     checkpoint = request.checkpoint or (folder / CHECKPOINT if resume else None)
@@ -134,13 +136,20 @@ def train_captioner(
     return write_card(replace(card, figures=figures), tensors, folder / "cards"), figures
 
 
-def _fitting(request: CaptionRequest) -> CaptionRequest:
+def _start(request: CaptionRequest, data: FeatureSet, parts: np.ndarray) -> LoadedCaptioner | None:
+    if request.start is None:
+        return None
+    refuse_leaks(list(data.rows["product_id"]), parts, request.start)
+    return load_captioner(read_card(request.start), request.start.parent, "cpu", data.features.shape[1])
+
+
+def _fitting(request: CaptionRequest, start: LoadedCaptioner | None) -> CaptionRequest:
     """The request with the architecture, sizes and inputs of the captioner to refine, and room for the longest caption.
 
     Raises:
         DataError: the captioner to refine has no room for captions that long.
     """
-    options, start = request.options, request.start
+    options = request.options
     longest = options.decoding.max_words
     if start is None:
         shape = replace(options.shape, positions=max(options.shape.positions, longest))
@@ -248,5 +257,6 @@ def compare_decoders(
             figures = {**figures, name: {part: theirs[part] for part in COMPARED if part in theirs}}
     card = read_card(path)
     (folder / "cards").mkdir(exist_ok=True)
+    shutil.copyfile(folder / chosen / SPLIT_FILE, folder / SPLIT_FILE)
     shutil.copyfile(path.parent / card.weights, folder / "cards" / card.weights)
     return write_card(replace(card, figures=figures), None, folder / "cards"), figures

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.cli.classify_commands import command_line
+from pipeline.cli.classify_commands import SplitFile, command_line
 from pipeline.cli.output import emit, log, progress
 from pipeline.errors import InputError
 from pipeline.settings import settings
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.captioner import LoadedCaptioner
     from models.training.captions import CaptionRequest
     from models.training.features import FeatureSet
+    from models.training.splits import Split
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +82,7 @@ def train(
     decoder: Annotated[
         Literal["gru", "transformer", "both"],
         typer.Option(help="the network that writes; gru is that of FashionBrain D2.5; both: keep the better one"),
-    ] = "transformer",
+    ] = "gru",
     extra_input: ExtraInput = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="card of a captioner to refine; its decoder and inputs are kept")
@@ -105,6 +106,7 @@ def train(
     min_words: Annotated[int, typer.Option(min=0, help="words that a caption has at least")] = 1,
     beam: Annotated[int, typer.Option(min=1, help="beginnings kept while writing; 1 is greedy")] = 3,
     length_power: Annotated[float, typer.Option(min=0, help="beams rank by log probability / words ** this")] = 1.0,
+    split: SplitFile = None,
     validation: Annotated[float, typer.Option(help="share of the products that choose the epoch")] = 0.15,
     held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
     split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
@@ -140,9 +142,9 @@ def train(
         raise InputError("--decoder both trains two new captioners; --from and --checkpoint are of one")
     joined = join_features([read_features(folder) for folder in features])
     request = CaptionRequest(
-        split=Split(split_seed, validation, held_out),
+        split=_split(split, Split(split_seed, validation, held_out)),
         options=CaptionOptions(
-            decoder="transformer" if decoder == "both" else decoder,
+            decoder="gru" if decoder == "both" else decoder,
             shape=Shape(width=width, layers=layers, prefix=prefix, direct=int(direct)),
             epochs=epochs,
             lr=lr,
@@ -157,7 +159,7 @@ def train(
             decoding=Decoding(beam=beam, max_words=max_words, min_words=min_words, length_power=length_power),
         ),
         words=Words(licence, data, command_line()),
-        start=_loaded(start, joined.features.shape[1]) if start else None,
+        start=start,
         inputs=tuple(extra_input or ()),
         checkpoint=checkpoint,
     )
@@ -178,6 +180,12 @@ def _train(
             advance()
 
         return train_one(data, request, out, on_epoch, resume=resume)
+
+
+def _split(path: Path | None, rule: Split) -> Split:
+    from models.training.splits import read_split
+
+    return read_split(path, rule) if path else rule
 
 
 def _loaded(card: Path, dim: int) -> LoadedCaptioner:
@@ -201,9 +209,7 @@ def test(
     card: Annotated[Path, typer.Argument(help="card of a captioner")],
     features: Features,
     everything: Annotated[bool, typer.Option("--all", help="test on every row, not only on products held out")] = False,
-    held_out: Annotated[float, typer.Option(help="share of the products held out, as in training")] = 0.15,
-    validation: Annotated[float, typer.Option(help="share that chose the epoch, as in training")] = 0.15,
-    split_seed: Annotated[int, typer.Option(help="seed of the split, as in training")] = 0,
+    split: SplitFile = None,
     decode: Decode = None,
     beam: Beam = None,
     max_words: MaxWords = None,
@@ -213,17 +219,23 @@ def test(
 ) -> None:
     """Test a captioner: BLEU, ROUGE-L and CIDEr, next to captions copied from the nearest training photos.
 
+    Tests on the products that the captioner's own run held out (its split.parquet), or those that --split names.
+
     Example: `atelier annotate test var/runs/captions/cards/captioner.toml --features var/features/shop`
     """
     import numpy as np
 
     from models.training.captions import captioned, held_out_captions
     from models.training.features import join_features, read_features
-    from models.training.splits import TEST, Split
+    from models.training.splits import TEST, read_split, refuse_leaks, split_of_run
 
     data = captioned(join_features([read_features(folder) for folder in features]))
-    split = Split(split_seed, validation, held_out)
-    parts = np.full(len(data), TEST, np.int8) if everything else split.parts(data.rows["product_id"])
+    saved = split or split_of_run(card)
+    if not saved and not everything:
+        raise InputError(f"there is no split.parquet beside {card}: give --split, or test with --all on new photos")
+    parts = read_split(saved).parts(data.rows["product_id"]) if saved and not everything else np.full(len(data), TEST)
+    if not everything:
+        refuse_leaks(list(data.rows["product_id"]), parts, card)
     captioner = _loaded(card, data.features.shape[1])
     captioner.decoding = _decoding(captioner.decoding, decode, beam, max_words, min_words, temperature, seed)
     emit({"card": str(card), **held_out_captions(captioner, data, parts)})

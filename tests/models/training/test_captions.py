@@ -76,8 +76,10 @@ def test_refining_improves_on_new_labels(decoder: str, tmp_path: Path) -> None:
     new = made_up(240, colors=4, seed=1)
     white = [row for row, text in enumerate(new.rows["caption"]) if "white" in text]
     assert not any("white" in text for text in write_all(loaded(path), new, white))
-    refined, figures = train_captioner(new, replace(of("gru"), inputs=(), start=loaded(path)), tmp_path / "refined")
+    refined, figures = train_captioner(new, replace(of("gru"), inputs=(), start=path), tmp_path / "refined")
     assert figures["test"]["exact"] > 0.9
+    with pytest.raises(DataError, match="use its own split"):
+        train_captioner(new, replace(FAST, split=Split(5), start=path), tmp_path / "leak")
     assert read_card(refined).architecture == decoder
     right = [
         said == text

@@ -71,9 +71,13 @@ def test_from_features_to_written_captions(cli, features: Path, tmp_path: Path, 
     assert len(pictures) == 3
     assert all(Path(picture).stat().st_size > 1000 for picture in pictures)
 
-    split = ("--features", features, "--held-out", 0.2, "--validation", 0.2)
-    assert run(cli, "annotate", "test", made["card"], *split)["test"] == made["figures"]["test"]
-    shortest = run(cli, "annotate", "test", made["card"], *split, "--decode", "greedy", "--max-words", 1)
+    tested = run(cli, "annotate", "test", made["card"], "--features", features)
+    assert tested == {"card": made["card"]} | {name: made["figures"][name] for name in tested if name != "card"}
+    everything = run(cli, "annotate", "test", made["card"], "--features", features, "--all")
+    assert everything["test"]["n"] == 60
+    shortest = run(
+        cli, "annotate", "test", made["card"], "--features", features, "--decode", "greedy", "--max-words", 1
+    )
     assert shortest["test"]["exact"] == 0.0
 
     write_tiny_release(tmp_path / "release")

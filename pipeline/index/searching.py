@@ -27,10 +27,12 @@ FLOOR = 0.8
 """Below this recall more lists are always worth a try."""
 CANDIDATES = 10
 """Vectors looked at for each that is wanted, at the least."""
-FACTORS = (10, 20, 40)
+FACTORS = (5, 10, 20, 40)
 """Candidates a wanted result that 1-bit codes hand over to be ranked again: more where a shard's vectors ask for it."""
 RANKED = 10
-"""So many results get all of these candidates, further ones half of them."""
+"""So many results get all of these candidates, further ones half of them, but at least as many as the least."""
+QUERY_BITS = 4
+"""Bits of a query's numbers against 1-bit codes: 8 find no better candidates and take a sixth longer."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Segment:
         if self.ranker is None:
             scores, rows = self.index.search(queries, wanted, params=parameters)
         else:
-            handed = factor * (min(wanted, RANKED) + max(0, wanted - RANKED) // 2)
+            handed = factor * min(wanted, RANKED) + max(FACTORS[0], factor // 2) * max(0, wanted - RANKED)
             ranking = faiss.IndexRefineSearchParameters(k_factor=handed / wanted)
             ranking.base_index_params = parameters
             scores, rows = self._both.search(queries, wanted, params=ranking)
@@ -165,7 +167,7 @@ def _parameters(index: Any, selector: Any, probes: int) -> Any:
     if not isinstance(index, faiss.IndexIVFRaBitQ):
         return faiss.SearchParametersIVF(nprobe=probes, sel=selector)
     parameters = faiss.IVFRaBitQSearchParameters()
-    parameters.nprobe, parameters.qb = probes, 8
+    parameters.nprobe, parameters.qb = probes, QUERY_BITS
     if selector is not None:
         parameters.sel = selector
         parameters.kept_alive = selector  # FAISS holds a bare pointer

@@ -22,7 +22,7 @@ logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it logs which bui
 faiss: Any = import_module("faiss")  # its type stubs do not know what its Python layer adds
 
 SEED = 20_240
-ITERATIONS = 8
+ITERATIONS = 6
 _QUANTIZERS = {"fp16": faiss.ScalarQuantizer.QT_fp16, "sq8": faiss.ScalarQuantizer.QT_8bit}
 
 

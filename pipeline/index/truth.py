@@ -52,16 +52,20 @@ class Nearest:
         better = scores > np.maximum(self.scores[:, -1], self.floor)[:, None]
         if allowed is not None:
             better &= allowed
-        kept = self.rows.shape[1]
-        for query in np.flatnonzero(better.any(axis=1)):
-            columns = np.flatnonzero(better[query])
-            all_scores = np.concatenate([self.scores[query], scores[query, columns]])
-            all_rows = np.concatenate([self.rows[query], rows[columns]])
-            if len(all_scores) > 4 * kept:
-                top = np.argpartition(-all_scores, kept)[:kept]
-                all_scores, all_rows = all_scores[top], all_rows[top]
-            best = np.argsort(-all_scores, kind="stable")[:kept]
-            self.scores[query], self.rows[query] = all_scores[best], all_rows[best]
+        if not better.any():
+            return
+        kept, widest = self.rows.shape[1], int(np.count_nonzero(better, axis=1).max())
+        if widest > 4 * kept:
+            columns = np.argpartition(np.where(better, -scores, np.inf), kept, axis=1)[:, :kept]
+            found = np.take_along_axis(np.where(better, scores, -np.inf), columns, 1)
+        else:
+            asked, hits = np.nonzero(better)
+            starts = np.searchsorted(asked, np.arange(len(scores)))
+            columns = np.zeros((len(scores), widest), np.int64)
+            found = np.full((len(scores), widest), -np.inf, np.float32)
+            place = np.arange(len(asked)) - starts[asked]
+            columns[asked, place], found[asked, place] = hits, scores[asked, hits]
+        self.offer_own(np.arange(len(scores)), found, np.where(np.isfinite(found), rows[columns], -1))
 
     def offer_own(self, asked: np.ndarray, scores: np.ndarray, rows: np.ndarray) -> None:
         """Take in what was found for some queries: scores float32 and rows int64 (asked, n), -1 for none."""

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import threading
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -53,6 +54,35 @@ def test_a_reader_is_not_disturbed_by_a_rollback(shop, vectors):
     rollback(shop.store)
     assert reader.search(vectors(60, seed=2)[:5], 1)[3][0].image_key == "000000003"
     assert reader.manifest.version == two.version != shop.open().manifest.version
+
+
+def test_readers_that_run_while_versions_come_and_go_always_see_a_whole_one(shop, vectors):
+    """Each version holds one vector more than the one before, so an answer tells which version gave it."""
+    galleries = {snapshot: vectors(40 + snapshot, seed=1) for snapshot in range(1, 5)}
+    built = [shop.build(MatrixSource(galleries[n], snapshot=n)) for n in galleries]
+    publish(shop.store, shop.settings.index, built[0].version)
+    done, seen = threading.Event(), []
+
+    def read():
+        reader = shop.open()  # one that stays open, and one that follows
+        while not done.is_set():
+            for index in (reader, shop.open()):
+                (hits,) = index.search(vectors(1, seed=1), 100)
+                seen.append((index is reader, len(hits) - 40, index.manifest.snapshot))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in range(5):
+        for manifest in built:
+            publish(shop.store, shop.settings.index, manifest.version)
+        rollback(shop.store, built[0].version, hold=False)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert seen
+    assert all(told == snapshot for _, told, snapshot in seen)
+    assert len({snapshot for stayed, _, snapshot in seen if not stayed}) > 1
 
 
 def test_what_a_rollback_holds_stays_live_until_it_is_released(shop, vectors):

@@ -187,3 +187,28 @@ def test_a_head_with_several_labels_is_found_by_each_of_them(shop, vectors):
         (hits,) = index.search(vectors(20)[:1], 20, {"style": style})
         assert {int(hit.image_key) for hit in hits} == {0, 1, 2, 3}
         assert hits[0].attributes["style"] == "boho|retro"
+
+
+def test_an_altered_file_of_finer_codes_is_named(shop, vectors):
+    manifest = shop.publish(MatrixSource(vectors(600, dim=128)), exact_below=300)
+    path = shop.folder / "index" / manifest.shards[0].segments[0].ranker.key
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match=r"shard-whole\.ranker\.faiss was altered"):
+        shop.open().search(vectors(600, dim=128)[:1], 3)
+
+
+def test_a_shard_whose_vectors_are_all_gone_finds_nothing_and_harms_nothing(shop, gallery):
+    """All of a group are gone, and too few of them to build the rest anew."""
+    first = shop.build(gallery.source)
+    footwear = np.array([group == "footwear" for group in gallery.attributes["group"]])
+    keep = np.flatnonzero(~footwear)
+    chosen = {name: [values[i] for i in keep] for name, values in gallery.attributes.items()}
+    keys = [f"{i:09d}" for i in keep]
+    second = shop.build(MatrixSource(gallery.vectors[keep], chosen, keys=keys, snapshot=2), base=first.version)
+    index = shop.index(second)
+    assert "footwear" not in {entry.name for entry in second.shards}
+    assert index.search(gallery.vectors[:1], 5, {"group": "footwear"})[0] == []
+    assert len(index.search(gallery.vectors[:1], 5, groups=["footwear"])[0]) == 5
+    assert second.judgement.overall.at_10 == 1.0

@@ -155,7 +155,7 @@ def test_where_codes_are_too_coarse_for_the_target_more_candidates_are_ranked_ag
     own = np.arange(0, 3_000, 60)
     queries = gallery[own].astype(np.float32)
     true = [set(row.tolist()) - {self_row} for row, self_row in zip(truth(gallery, queries, 11), own, strict=True)]
-    modest, high = (tune(shard, queries, own, true, target) for target in (0.5, 0.98))
+    modest, high = (tune(shard, queries, own, true, target) for target in (0.3, 0.98))
     assert modest.factor == FACTORS[0] < high.factor
     found = high.search(queries, 11)[1]
     assert np.mean([len(set(a) & b) / 10 for a, b in zip(found.tolist(), true, strict=True)]) > 0.8

@@ -91,4 +91,4 @@ def _check(first: np.ndarray, second: np.ndarray) -> None:
 
 def hellinger(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Distance in [0, 1] between histograms given as roots of shares, row by row: (N, C) and (N, C) to (N,)."""
-    return np.sqrt(np.clip(1 - (first * second).sum(axis=1), 0, 1))
+    return np.sqrt(np.clip(np.square(first - second).sum(axis=1) / 2, 0, 1))  # exactly 0 for equal ones

@@ -25,9 +25,8 @@ from models.translation.trainer import build_networks
 PARAMETER_BYTES = 4 * 4
 """A parameter, its gradient and Adam's two moments, float32."""
 
-MARGIN = {"fp32": 1.3, "bf16": 1.9}
-"""What gradients on their way, workspaces of convolutions and gaps of the allocator add to what is remembered; in
-bf16 half as much is remembered, but gradients and casts are in part float32."""
+MARGIN = 1.3
+"""What gradients on their way, workspaces of convolutions and gaps of the allocator add to what is remembered."""
 
 BASE_BYTES = 80 * 2**20
 """Code and small buffers that the first step brings in. How estimates compare: docs/translation.md."""
@@ -42,17 +41,15 @@ class Need:
     Args:
         states: parameters, gradients, optimizers, averages and pools: there from the first steps to the end.
         activations: what is remembered for one backward pass at the most.
-        margin: see `MARGIN`.
     """
 
     states: int
     activations: int
-    margin: float
 
     @property
     def total(self) -> int:
         """All together, with the margin."""
-        return BASE_BYTES + self.states + round(self.margin * self.activations)
+        return BASE_BYTES + self.states + round(MARGIN * self.activations)
 
 
 def estimate(options: TranslateOptions, placement: Placement) -> Need:
@@ -82,7 +79,7 @@ def estimate(options: TranslateOptions, placement: Placement) -> Need:
         ]
     discriminators = sum(kept.values())
     del judged
-    return Need(states, max(generators, discriminators), MARGIN[placement.precision])
+    return Need(states, max(generators, discriminators))
 
 
 @contextmanager

@@ -38,9 +38,22 @@ def check_size(size: int) -> int:
     return size
 
 
+class Mirrored(nn.Module):
+    """Reflection padding, in the precision of what comes in: autocast on a CPU would copy it to float32 and back."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, C, H + 2 width, W + 2 width)."""
+        with _as_it_is(x):
+            return F.pad(x, [self.width] * 4, mode="reflect")
+
+
 def _padded(inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = False) -> nn.Sequential:
     """Reflection padding and a convolution that keeps the side, or halves it at stride 2."""
-    return nn.Sequential(nn.ReflectionPad2d(kernel // 2), nn.Conv2d(inputs, outputs, kernel, stride, bias=bias))
+    return nn.Sequential(Mirrored(kernel // 2), nn.Conv2d(inputs, outputs, kernel, stride, bias=bias))
 
 
 def _normed(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -127,7 +140,13 @@ def _enlarge(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _doubled(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
+    with _as_it_is(x):
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _as_it_is(x: torch.Tensor) -> torch.autocast:
+    """In here autocast changes no type."""
+    return torch.autocast(x.device.type if not x.is_meta else "cpu", enabled=False)
 
 
 class Generator(nn.Module):
@@ -162,7 +181,7 @@ class Ganilla(Generator):
     def __init__(self, way_up: Callable[[Sequence[int], int], nn.Module], width: int) -> None:
         super().__init__()
         first = [*_padded(3, width, 7, bias=True), nn.InstanceNorm2d(width), nn.ReLU()]
-        self.stem = nn.Sequential(*first, nn.ReflectionPad2d(1), nn.MaxPool2d(3, 2))
+        self.stem = nn.Sequential(*first, Mirrored(1), nn.MaxPool2d(3, 2))
         widths = [width, width, 2 * width, 2 * width, 4 * width]
         self.layers = nn.ModuleList(
             nn.Sequential(Block(widths[n], widths[n + 1], 1 if n == 0 else 2), Block(widths[n + 1], widths[n + 1], 1))

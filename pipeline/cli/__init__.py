@@ -42,6 +42,7 @@ MODULES = (
     "features_commands",
     "classify_commands",
     "annotate_commands",
+    "translate_commands",
     "release_commands",
 )
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""

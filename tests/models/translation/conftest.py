@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,13 @@ def write_stripes(folder: Path, seed: int = 0, size: int = SIZE) -> Path:
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
+def write_pictures() -> Callable[..., Path]:
+    """Write a folder of pictures; give `seed` and `size` for others."""
+    return write_stripes
+
+
+@pytest.fixture(scope="session")
 def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_stripes(tmp_path_factory.mktemp("striped"))
 
@@ -47,6 +54,6 @@ def pair(striped: Path) -> PicturePair:
     return read_pictures([striped])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> TranslateOptions:
     return TINY

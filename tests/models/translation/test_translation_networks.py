@@ -84,7 +84,7 @@ def test_checkpointing_changes_no_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 16, 100, 130])
 def test_a_wrong_size_is_refused_by_name(size: int) -> None:
-    with pytest.raises(DataError, match="size is .*multiple of 16"):
+    with pytest.raises(DataError, match=r"size is .*multiple of 16"):
         check_size(size)
     with pytest.raises(DataError, match="size is"):
         TranslateOptions(size=size)

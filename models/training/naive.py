@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ TOGETHER = "together"
 FIGURES = ("samples_f1", "micro_f1", "macro_f1")
 AS_NEGATIVE = "samples_f1_missing_negative"
 """Samples F1 as the original measured it: where nobody said anything of a head, every answer of it is wrong."""
+
+CHECKPOINT = "checkpoint.pt"
+"""As `HeadTrainer` names it."""
 
 GRID = np.linspace(0.02, 0.98, 49)
 """Thresholds tried for all labels alike."""
@@ -150,6 +154,8 @@ def compare_heads(
     rates: Sequence[float],
     repeats: int = 3,
     on_epoch: Callable[[str, int, dict[str, float]], None] | None = None,
+    *,
+    resume: bool = False,
 ) -> Comparison:
     """Train both, `repeats` times, and test them on the held-out products.
 
@@ -159,10 +165,11 @@ def compare_heads(
     Args:
         rates: learning rates to try, in place of that of the request's options; validation picks.
         on_epoch: told the training's name, the epoch and its figures.
+        resume: go on from the checkpoints that are in the folder; what is finished is only tested again.
 
     Raises:
-        DataError: see `prepare`; fewer than two heads; or the request asks for what the naive head has no
-            place for, or for a saved split.
+        DataError: see `prepare`; fewer than two heads; the request asks for what the naive head has no place for,
+            or for a saved split; or a checkpoint does not fit.
     """
     if len(request.heads) < 2:
         raise DataError("to compare with one layer over the labels of all heads, name at least two heads")
@@ -182,8 +189,8 @@ def compare_heads(
             runs = []
             for rate in rates:
                 name = f"repeat_{number}/{method}/lr_{rate:g}"
-                log = _logged(folder / name, name, on_epoch)
-                decide = train(ready, joined, replace(options, lr=rate), folder / name, log)
+                told = partial(on_epoch, name) if on_epoch else None
+                decide = train(ready, joined, _Run(replace(options, lr=rate), folder / name, told, resume))
                 runs.append((validated(decide, ready.examples, joined, argmax=method != NAIVE)[1], rate, decide))
             _, best, trained[method] = max(runs, key=lambda run: run[0])
             made.rates[method].append(best)
@@ -201,27 +208,38 @@ Decide = Callable[[Examples, np.ndarray], np.ndarray]
 """Probabilities float32 (n, C) of rows."""
 
 
-def _logged(folder: Path, name: str, on_epoch: Callable[[str, int, dict[str, float]], None] | None) -> OnEpoch:
-    log = TrainingLog(folder)
+@dataclass(frozen=True)
+class _Run:
+    """One training: how, where, whom to tell, and whether to go on from its checkpoint where there is one."""
 
-    def logged(epoch: int, numbers: dict[str, float]) -> None:
-        log.add(epoch, **numbers)
-        if on_epoch:
-            on_epoch(name, epoch, numbers)
+    options: HeadOptions
+    folder: Path
+    on_epoch: OnEpoch | None
+    resume: bool
 
-    return logged
+    def fit(self, examples: Examples, plans: list[Plan], start: Mapping[str, Head]) -> dict[str, Head]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainer = HeadTrainer(examples, plans, start, self.options, self.folder)
+        done = trainer.resume() if self.resume and (self.folder / CHECKPOINT).is_file() else 0
+        log = TrainingLog(self.folder, after_epoch=done)
+
+        def logged(epoch: int, numbers: dict[str, float]) -> None:
+            log.add(epoch, **numbers)
+            if self.on_epoch:
+                self.on_epoch(epoch, numbers)
+
+        return trainer.fit(logged)
 
 
-def _train_naive(ready: Ready, joined: Joined, options: HeadOptions, folder: Path, on_epoch: OnEpoch) -> Decide:
+def _train_naive(ready: Ready, joined: Joined, run: _Run) -> Decide:
     plan = joined.plan()
     examples = replace(ready.examples, targets={NAIVE: joined.encode()})
-    start = {NAIVE: new_head(plan, examples, {}, options.seed)}
-    head = HeadTrainer(examples, [plan], start, options, folder).fit(on_epoch)[NAIVE]
+    head = run.fit(examples, [plan], {NAIVE: new_head(plan, examples, {}, run.options.seed)})[NAIVE]
     return lambda of, rows: torch.sigmoid(logits_of(head, of, rows)).numpy()
 
 
-def _train_multi_task(ready: Ready, joined: Joined, options: HeadOptions, folder: Path, on_epoch: OnEpoch) -> Decide:
-    heads = HeadTrainer(ready.examples, list(joined.plans), ready.heads, options, folder).fit(on_epoch)
+def _train_multi_task(ready: Ready, joined: Joined, run: _Run) -> Decide:
+    heads = run.fit(ready.examples, list(joined.plans), ready.heads)
 
     def probabilities(plan: Plan, head: Head, examples: Examples, rows: np.ndarray) -> torch.Tensor:
         logits = logits_of(head, examples, rows)

@@ -28,12 +28,13 @@ def compare(
     head: Annotated[list[str], typer.Option(help="attribute to learn (a label column); name two or more")],
     multi: Annotated[list[str] | None, typer.Option(help="heads that may give several labels at once")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="times; each with another seed and another split")] = 3,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoints in the folder")] = False,
     min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
     recipe: Annotated[Literal["adamw", "sgd"], typer.Option(help="as in `atelier classify train`")] = "adamw",
     epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 40,
     lr: Annotated[
         list[float] | None,
-        typer.Option(help="learning rate; again for several, validation picks; default: 0.003, 0.01 (sgd: 0.01, 0.1)"),
+        typer.Option(help="learning rate; again for several, validation picks; default: 0.01, 0.03, 0.1"),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="rows a step")] = 256,
     validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
@@ -51,7 +52,7 @@ def compare(
     Example:
 
         atelier classify compare var/runs/naive --features var/features/shop --head type --head color
-            --head material --multi material --repeats 5 --lr 0.003 --lr 0.01
+            --head material --multi material --repeats 5 --epochs 20
     """
     from models.training.classify import Request
     from models.training.comparison_plot import plot_comparison
@@ -77,7 +78,7 @@ def compare(
             seed=seed,
         ),
     )
-    rates = lr or ((0.01, 0.1) if recipe == "sgd" else (0.003, 0.01))
+    rates = lr or (0.01, 0.03, 0.1)
     joined = join_features([read_features(folder) for folder in features])
     with progress(f"compare on {', '.join(heads)}", 2 * repeats * len(rates) * epochs, "epochs") as advance:
 
@@ -85,7 +86,7 @@ def compare(
             log.debug("%s epoch %d: %s", training, epoch, numbers)
             advance()
 
-        made = compare_heads(joined, request, out, rates, repeats, on_epoch)
+        made = compare_heads(joined, request, out, rates, repeats, on_epoch, resume=resume)
     summary = {"heads": dict(request.heads), **made.summary(), "decision": DECISION}
     (out / "comparison.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     picture = plot_comparison(made, out / "comparison.png")

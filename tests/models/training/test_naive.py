@@ -141,6 +141,24 @@ def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
     )
 
 
+def test_a_resumed_comparison_ends_like_one_never_interrupted(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(training: str, epoch: int, _: dict[str, float]) -> None:
+        if "multi_task" in training and epoch == 1:
+            raise Killed
+
+    data, short = made_up(300), replace(REQUEST, options=replace(REQUEST.options, epochs=2), min_count=2)
+    whole = compare_heads(data, short, tmp_path / "whole", (0.02,), 1)
+    with pytest.raises(Killed):
+        compare_heads(data, short, tmp_path / "cut", (0.02,), 1, kill)
+    trained: list[str] = []
+    again = compare_heads(data, short, tmp_path / "cut", (0.02,), 1, lambda name, *_: trained.append(name), resume=True)
+    assert again == whole
+    assert trained == ["repeat_0/multi_task/lr_0.02"]  # its second epoch; naive was finished
+
+
 def test_the_spread_is_that_of_the_repeats() -> None:
     def figures(*values: float) -> dict[str, dict[str, list[float]]]:
         return {TOGETHER: {name: list(values) for name in ("samples_f1", "micro_f1", "macro_f1", AS_NEGATIVE)}}

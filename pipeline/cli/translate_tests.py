@@ -70,7 +70,8 @@ def test(
         emit({"card": str(run), **_measured(_card_sides(run), pair, judge, plans, placement, batch)})
         return
     cards = cards_of(run)
-    chosen = cards if every else {max(cards) if 0 not in cards else 0: cards[max(cards) if 0 not in cards else 0]}
+    last = 0 if 0 in cards else max(cards)
+    chosen = cards if every else {last: cards[last]}
     figures = read_tests(run)
     benches: dict[str, Bench] = {}
     for epoch, folder in chosen.items():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from models.translation.run import TranslatorRun, card_of_side, cards_of, train_
 from models.translation.trainer import CHECKPOINT, TranslatorTraining
 from models.translation.translator import Words, load_both
 
+ROOT = Path(__file__).parents[3]
 CPU = Placement("cpu", "fp32")
 WritePictures = Callable[..., Path]
 AUGMENT = ("color", "translation", "cutout")
@@ -209,6 +213,40 @@ def test_memory_grows_with_what_is_asked_for() -> None:
     assert all(estimate(replace(base, **{name: value}), CPU).total > need.total for name, value in more.items())
     assert estimate(replace(base, checkpointing=True), CPU).activations < 0.6 * need.activations
     assert estimate(base, Placement("cpu", "bf16")).activations < 0.6 * need.activations
+
+
+MEASURE = """
+import resource, sys, torch
+from pathlib import Path
+from models.devices import Placement
+from models.translation.memory import estimate
+from models.translation.options import TranslateOptions
+from models.translation.pictures import read_pictures
+from models.translation.trainer import TranslatorTraining
+
+torch.set_num_threads(1)
+pictures, folder, precision = read_pictures([Path(sys.argv[1])]), Path(sys.argv[2]), sys.argv[3]
+options = TranslateOptions(size=128, width=24, discriminator_width=24, batch=2, pool=2, steps_per_epoch=1,
+                           epochs=1, decay_epochs=0, average=0.9)
+placement = Placement("cpu", precision)
+need = estimate(options, placement).total  # brings in what PyTorch loads late, which no training can be spared
+before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+TranslatorTraining(pictures, options, placement, folder).fit(lambda _: None, lambda *_: None)
+print(need / (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_estimate_is_near_the_measured_peak(precision: str, tmp_path: Path, write_pictures: WritePictures) -> None:
+    """Between 0.9 and 1.8 times what was measured: refusals are neither rash nor late."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the system does not tell how much memory a process uses")
+    pictures = write_pictures(tmp_path / "pictures", size=128)
+    command = [sys.executable, "-c", MEASURE, str(pictures), str(tmp_path), precision]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    assert 0.9 < float(done.stdout) < 1.8
 
 
 def test_too_little_memory_is_refused_with_what_to_change() -> None:

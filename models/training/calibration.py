@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from models.heads import Kind
 from models.training.targets import masked_loss
 
 MIN_ANSWERS = 20
@@ -27,16 +28,17 @@ def lower_bound(right: np.ndarray, total: np.ndarray) -> np.ndarray:
     return (share + square / (2 * total) - spread) / (1 + square / total)
 
 
-def fit_temperature(logits: torch.Tensor, allowed: torch.Tensor) -> float:
+def fit_temperature(logits: torch.Tensor, allowed: torch.Tensor, kind: Kind = "single") -> float:
     """The temperature with the least validation loss (Guo et al. 2017): one number, found on a fine grid.
 
     Args:
-        logits: (N, C) of a single-label head.
+        logits: (N, C).
         allowed: bool (N, C).
+        kind: of the head: softmax over the labels, or a sigmoid for each.
     """
     weights = torch.ones(len(logits))
     grid = np.geomspace(0.25, 4.0, 161)
-    losses = [float(masked_loss(logits / float(t), allowed, weights, "single")) for t in grid]
+    losses = [float(masked_loss(logits / float(t), allowed, weights, kind)) for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 

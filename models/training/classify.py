@@ -242,13 +242,13 @@ def calibrated(plan: Plan, head: Head, examples: Examples, data: FeatureSet, req
     rows = np.flatnonzero((examples.parts == VALIDATION) & targets.known)
     logits, allowed = logits_of(head, examples, rows), targets.allowed(rows)
     options: dict[str, Any] = {"kind": plan.kind, "backbone": data.backbone}
+    temperature = fit_temperature(logits, torch.from_numpy(allowed), plan.kind)
+    head.temperature.fill_(temperature)
     if plan.kind == "single":
-        temperature = fit_temperature(logits, torch.from_numpy(allowed))
-        head.temperature.fill_(temperature)
         thresholds = _abstain(torch.softmax(logits / temperature, dim=1).numpy(), allowed, request.precision)
         options["precision_wanted"] = request.precision
     else:
-        chosen = label_thresholds(torch.sigmoid(logits).numpy(), allowed)
+        chosen = label_thresholds(torch.sigmoid(logits / temperature).numpy(), allowed)
         thresholds = {label: round(float(value), 4) for label, value in zip(plan.labels, chosen, strict=True)}
     if head.extra_inputs:
         options["extra_inputs"] = head.extra_inputs

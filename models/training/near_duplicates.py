@@ -75,7 +75,7 @@ def write_twins(twins: Twins, rows: pd.DataFrame, parts: np.ndarray, folder: Pat
     """Write the pairs to `near_duplicates.csv` with files and products, to be looked at.
 
     Args:
-        rows: of the features: `file`, `product_id`.
+        rows: of the features; their `file` and `product_id` are written where they have them.
         parts: int8 (N,).
     """
     made = {"cosine": twins.pairs["cosine"].round(4).to_numpy()}
@@ -83,7 +83,7 @@ def write_twins(twins: Twins, rows: pd.DataFrame, parts: np.ndarray, folder: Pat
     for name, column in (("", "row"), ("twin_", "twin")):
         at = twins.pairs[column].to_numpy()
         made[f"{name}part"] = np.array(PARTS)[parts[at]]
-        for wanted in ("file", "product_id"):
+        for wanted in (column for column in ("file", "product_id") if column in rows):
             made[f"{name}{wanted}"] = rows[wanted].to_numpy()[at]
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(made).to_csv(folder / FILE, index=False)

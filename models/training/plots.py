@@ -27,10 +27,14 @@ def plot_run(folder: Path) -> list[Path]:
     return [plot_curves(folder), *plot_predictions(folder)]
 
 
-def plot_predictions(folder: Path) -> list[Path]:
-    """Draw the confusion matrix and the reliability diagram of each head with saved test predictions in `folder`."""
+def plot_predictions(folder: Path, head: str = "*") -> list[Path]:
+    """Draw the confusion matrix and the reliability diagram of each head with saved test predictions in `folder`.
+
+    Args:
+        head: only of this one.
+    """
     pictures = []
-    for path in sorted((folder / "predictions").glob("*.npz")):
+    for path in sorted((folder / "predictions").glob(f"{head}.npz")):
         with np.load(path) as saved:
             probabilities = saved["probabilities"].astype(np.float32)
             allowed, labels = saved["allowed"], [str(label) for label in saved["labels"]]
@@ -92,7 +96,7 @@ def plot_labels_said(said: np.ndarray, allowed: np.ndarray, labels: list[str], p
 def _matrix(matrix: np.ndarray, counts: np.ndarray, names: list[str], title: str, path: Path) -> Path:
     """Draw counts (C, C) as shares of each line's count (C,)."""
     shares = matrix / np.maximum(counts[:, None], 1)
-    side = float(np.clip(0.32 * len(names) + 2, 4, 16))
+    side = float(np.clip(0.32 * len(names) + 2, 5, 16))
     figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     if len(names) <= MAX_CLASSES_NAMED:
@@ -103,7 +107,8 @@ def _matrix(matrix: np.ndarray, counts: np.ndarray, names: list[str], title: str
             if share >= 0.005:
                 color = "white" if share > 0.5 else "black"
                 axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", fontsize=6, color=color)
-    axes.set(xlabel="said", ylabel="truth", title=title)
+    axes.set(xlabel="said", ylabel="truth")
+    axes.set_title(title, fontsize=10)
     figure.colorbar(image, shrink=0.6)
     return _saved(figure, path)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -135,12 +137,7 @@ def train(
         open_set=OpenRequest(_names(open_head), leave_out, expect_unknown, split_seed),
     )
     joined = join_features([read_features(folder) for folder in features])
-    with progress(f"train {', '.join(request.heads)}", epochs, "epochs") as advance:
-
-        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
-            log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-            advance()
-
+    with _epochs(f"train {', '.join(request.heads)}", epochs) as on_epoch:
         made = train_heads(joined, request, out, on_epoch, resume=resume)
     _tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
     emit(
@@ -152,6 +149,18 @@ def train(
             "epochs": made.epochs,
         }
     )
+
+
+@contextmanager
+def _epochs(words: str, epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar of epochs, whose figures are logged as they come."""
+    with progress(words, epochs, "epochs") as advance:
+
+        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
+            log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+            advance()
+
+        yield on_epoch
 
 
 def _kinds(heads: list[str], multi: list[str]) -> dict[str, Literal["single", "multi"]]:
@@ -264,7 +273,7 @@ def test(
     if plots:
         from models.training.plots import plot_predictions
 
-        pictures = plot_predictions(plots)
+        pictures = plot_predictions(plots, read_card(card).name)
     emit({"card": str(card), **figures, **({"pictures": [str(path) for path in pictures]} if plots else {})})
 
 
@@ -337,12 +346,7 @@ def finetune(
     placement = choose(enrich.device, enrich.precision, capabilities())
     log.info("fine-tuning on %s in %s", placement.device, placement.precision)
     start = backbone or STARTER / "cards" / f"{read_release(STARTER).backbone[0].name}.toml"
-    with progress(f"fine-tune {', '.join(request.heads)}", epochs, "epochs") as advance:
-
-        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
-            log.info("epoch %d: %s", epoch, "  ".join(f"{one} {value:.4f}" for one, value in numbers.items()))
-            advance()
-
+    with _epochs(f"fine-tune {', '.join(request.heads)}", epochs) as on_epoch:
         wanted = TuneRequest(request, options, name)
         joined, pictures = join_features([read_features(features)]), read_pictures(features)
         card, made = tune(joined, pictures, start, wanted, placement, out, on_epoch, resume=resume)

@@ -27,6 +27,13 @@ def test_temperature_is_found_again() -> None:
     assert fit_temperature(logits, allowed) == pytest.approx(1, rel=0.1)
 
 
+def test_temperature_of_a_multi_label_head_is_found_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 3, generator=generator) * 2
+    allowed = torch.rand(4000, 3, generator=generator) < torch.sigmoid(logits)
+    assert fit_temperature(logits / 2, allowed, "multi") == pytest.approx(0.5, rel=0.1)
+
+
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=120),
     precision=st.floats(0.05, 1.0),

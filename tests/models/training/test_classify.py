@@ -200,6 +200,7 @@ def test_every_figure_and_picture_is_there_for_both_kinds_of_head(tmp_path: Path
         assert set(made.figures[head]["test"]) == wanted | {"precision_when_answering"}
         judged = judge_head(made.cards[head], data, Split(1, 0.2, 0.2), plots=tmp_path / "test")
         assert judged["test"] == made.figures[head]["test"]
+    assert made.figures["style"]["test"]["calibration_error"] < 0.1
     names = {f"{picture}_{head}.png" for picture in ("confusion", "reliability") for head in ("type", "style")}
     assert {path.name for path in plot_predictions(tmp_path / "test")} == names
     assert {path.name for path in plot_run(tmp_path)} == names | {"curves.png"}

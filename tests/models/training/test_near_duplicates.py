@@ -32,7 +32,7 @@ def test_the_same_picture_and_the_same_scene_are_counted_apart() -> None:
 
 
 def test_no_training_rows_no_twins() -> None:
-    rows, parts = features()
+    rows = features()[0]
     assert find_twins(rows, np.full(len(rows), VALIDATION)).pairs.empty
     assert find_twins(rows, np.full(len(rows), TRAIN)).checked == 0
 

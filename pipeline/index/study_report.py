@@ -24,11 +24,16 @@ def draw_curves(study: Study, path: Path) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(13, 9), constrained_layout=True)
     for curve in study.curves:
         place = methods.index(curve.method) / max(1, len(methods) - 1) * 0.92
-        style = {"color": colors(place), "linestyle": STYLES[extractors.index(curve.extractor) % len(STYLES)]}
+        style: dict[str, Any] = {
+            "color": colors(place),
+            "linestyle": STYLES[extractors.index(curve.extractor) % len(STYLES)],
+        }
+        wide = curve.method == methods[0]  # what looks at everything lies under those that come near it
+        style |= {"linewidth": 4.5, "alpha": 0.3} if wide else {"linewidth": 1.8}
         label = curve.method if len(extractors) == 1 else f"{curve.extractor}: {curve.method}"
         for axis, values in zip(axes.flat, (curve.precision, curve.recall, curve.f1), strict=False):
-            axis.plot(curve.ks, values, label=label, linewidth=1.8, **style)
-        axes[1, 1].plot(curve.recall, curve.precision, linewidth=1.8, **style)
+            axis.plot(curve.ks, values, label=label, **style)
+        axes[1, 1].plot(curve.recall, curve.precision, **style)
     for axis, name in zip(axes.flat, ("precision at k", "recall at k", "F1 at k"), strict=False):
         axis.set(xscale="log", xlabel="k", ylabel=name, ylim=(0, None))
     axes[1, 1].set(xlabel="recall at k", ylabel="precision at k", xlim=(0, None), ylim=(0, None))

@@ -35,7 +35,7 @@ run: .venv/.ready ## install, run the nightly job on CATALOG (default: a demo ca
 	@$(BIN)/atelier --log-level WARNING status --sample-search >/dev/null
 
 test: .venv/.ready-dev ## install what the tests need and run them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)  # the processes share the cores
 
 check: .venv/.ready-dev ## lint and types
 	$(BIN)/ruff format --check .

@@ -57,8 +57,8 @@ class Decoding:
 def blocked(sentences: torch.Tensor, words: int, *, min_words: int = 0) -> torch.Tensor:
     """Repetition guard: which words may not follow.
 
-    A word may not follow itself, and no three words may occur twice in a row of the sentence. Ending is allowed from
-    `min_words` words on, and where nothing else is.
+    A word may not follow itself, and no two words may follow each other twice (two of 5,835 titles of a real shop do
+    that). Ending is allowed from `min_words` words on, and where nothing else is.
 
     Args:
         sentences: (N, T) word numbers so far, the start included.
@@ -69,10 +69,8 @@ def blocked(sentences: torch.Tensor, words: int, *, min_words: int = 0) -> torch
     count, length = sentences.shape
     ban = torch.zeros(count, words, dtype=torch.bool, device=sentences.device)
     ban.scatter_(1, sentences[:, -1:], value=True)
-    if length >= 3:
-        seen = (sentences[:, :-2] == sentences[:, -2:-1]) & (sentences[:, 1:-1] == sentences[:, -1:])
-        third = torch.where(seen, sentences[:, 2:], torch.full_like(sentences[:, 2:], PAD))
-        ban.scatter_(1, third, value=True)
+    followed = torch.where(sentences[:, :-1] == sentences[:, -1:], sentences[:, 1:], PAD)
+    ban.scatter_(1, followed, value=True)
     ban[:, [PAD, START, UNKNOWN]] = True
     ban[:, END] = True
     ban[:, END] = ~ban.all(dim=1) & (length - 1 < min_words)

@@ -83,6 +83,20 @@ class SavedSplit(Split):
         """TRAIN, VALIDATION or TEST."""
         return self.known.get(product, super().part_of(product))
 
+    def parts(self, products: Iterable[str]) -> np.ndarray:
+        """Part of each row, int8 (N,).
+
+        Raises:
+            DataError: the split has none of the products: it is of another catalog, and the rule would decide alone.
+        """
+        asked = list(products)
+        if asked and self.known.keys().isdisjoint(asked):
+            raise DataError(
+                f"the saved split {self.name} has none of the {len(asked)} products asked for, such as {asked[0]!r}; "
+                f"it has such as {next(iter(self.known), None)!r}: another catalog, or a source of another name"
+            )
+        return super().parts(asked)
+
     def words(self) -> str:
         """What a model card says of it."""
         return f"as saved in {self.name} (sha256 {self.digest[:12]}); products not in it {super().words()}"

@@ -55,6 +55,8 @@ def test_a_saved_split_is_taken_over_and_new_products_fall_by_the_rule(tmp_path:
     split = read_split(path, Split(0))
     assert split.parts(["p0", "p1", "p0", "p9"]).tolist() == [TEST, TRAIN, TEST, Split(0).part_of("p9")]
     assert "split.parquet" in split.words()
+    with pytest.raises(DataError, match=r"none of the 2 products asked for, such as 'shop/p0'; it has such as 'p0'"):
+        split.parts(["shop/p0", "shop/p1"])
     assert read_split(saved(tmp_path, {"p1": "train", "p0": "test"})).digest == split.digest  # whatever the order
     assert read_split(saved(tmp_path, {"p1": "train", "p0": "train"})).digest != split.digest
 

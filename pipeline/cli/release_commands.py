@@ -81,32 +81,58 @@ def write_copies(chosen: dict[str, Path], out: Path) -> None:
     Weights are checked. A log is that of the training run (`<run>/metrics.jsonl` of `<run>/cards`), or one that came
     with the card from another release.
     """
-    from models.cards import read_card, write_card
+    from models.cards import read_card
     from models.release_cards import LOG_SUFFIX, write_release
     from models.training.log import FILE as RUN_LOG
-    from models.weights import random_seed, weights_path
 
     roles: dict[str, Any] = {"heads": {}}
     for place, path in sorted(chosen.items()):
         card = read_card(path)
-        (out / "cards").mkdir(parents=True, exist_ok=True)
-        if random_seed(card) is None:
-            source = weights_path(card, path.parent)
-            target = out / "cards" / card.weights
-            beside = ":" not in card.weights and not Path(card.weights).is_absolute()
-            if beside and source.resolve() != target.resolve():
-                shutil.copyfile(source, target)
+        name = f"cards/{_copy(path, out / 'cards').name}"
+        if card.role == "detector":  # it may stand on another backbone than the heads
+            _copy(_under(path.with_name(str(card.options["backbone"])), chosen["backbone"]), out / "cards")
         kept = out / "cards" / f"{card.name}{LOG_SUFFIX}"
         logs = path.with_name(kept.name), path.parent.parent / RUN_LOG
         if log := next((file for file in logs if file.is_file() and file.resolve() != kept.resolve()), None):
             shutil.copyfile(log, kept)
-        name = f"cards/{write_card(card, None, out / 'cards').name}"
         role, _, head = place.partition(":")
         if head:
             roles["heads"][head] = name
         else:
             roles[role] = name
     write_release(out, roles)
+
+
+def _under(path: Path, backbone: Path) -> Path:
+    """`path`, the card of a detector's backbone, unless the release has another backbone of that name.
+
+    Raises:
+        InputError: it has.
+    """
+    from models.cards import read_card
+
+    own, other = read_card(path), read_card(backbone)
+    if own.name == other.name and own.digest() != other.digest():
+        raise InputError(
+            f"the detector stands on another backbone than {backbone}, and both are named {own.name}: "
+            "give the new one another name (atelier classify finetune --name)"
+        )
+    return path
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    """Copy a card, and the weights file beside it, into a folder; returns the copy of the card."""
+    from models.cards import read_card, write_card
+    from models.weights import random_seed, weights_path
+
+    card = read_card(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = ":" not in card.weights and not Path(card.weights).is_absolute()
+    if random_seed(card) is None:
+        source, target = weights_path(card, path.parent), folder / card.weights
+        if beside and source.resolve() != target.resolve():
+            shutil.copyfile(source, target)
+    return write_card(card, None, folder)
 
 
 def list_releases(

@@ -1,0 +1,38 @@
+"""Releases put together from cards of different backbones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.cards import read_card, write_card
+from models.preprocessing import Preprocessing
+from models.release import load_release
+from models.release_cards import STARTER
+from pipeline.cli.release_commands import write_copies
+from pipeline.errors import InputError
+
+CARDS = STARTER / "cards"
+
+
+def another_backbone(folder: Path, name: str) -> Path:
+    card = read_card(CARDS / "efficientnet_lite0.toml")
+    return write_card(
+        replace(card, name=name, preprocessing=Preprocessing(64, (127.0,) * 3, (128.0,) * 3)), None, folder
+    )
+
+
+def test_a_detector_brings_the_backbone_it_stands_on(tmp_path: Path) -> None:
+    backbone = another_backbone(tmp_path / "run", "tuned")
+    write_copies({"backbone": backbone, "detector": CARDS / "detector.toml"}, tmp_path / "release")
+    release = load_release(tmp_path / "release", "cpu", "fp32")
+    assert release.cards.backbone[0].name == "tuned"
+    assert (tmp_path / "release/cards/efficientnet_lite0.toml").is_file()
+
+
+def test_two_backbones_of_one_name_are_refused(tmp_path: Path) -> None:
+    backbone = another_backbone(tmp_path / "run", "efficientnet_lite0")
+    with pytest.raises(InputError, match="--name"):
+        write_copies({"backbone": backbone, "detector": CARDS / "detector.toml"}, tmp_path / "release")

@@ -173,11 +173,14 @@ def _train(
     from models.training.captions import compare_decoders, train_captioner
 
     train_one = compare_decoders if both else train_captioner
+    last = 0
     with progress("train captioner", request.options.epochs * (1 + both), "epochs") as advance:
 
         def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
+            nonlocal last
             log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-            advance()
+            advance(max(1, epoch - last))  # a resumed run has some behind it
+            last = epoch
 
         return train_one(data, request, out, on_epoch, resume=resume)
 

@@ -33,7 +33,7 @@ from models.training.classify import Ready, Request, prepare
 from models.training.features import FeatureSet
 from models.training.heads import Examples, HeadOptions, HeadTrainer, OnEpoch, logits_of, new_head
 from models.training.log import TrainingLog
-from models.training.splits import TEST, VALIDATION, Split
+from models.training.splits import TEST, VALIDATION, SavedSplit
 from models.training.targets import MISSING, Plan, Targets
 
 NAIVE, NAIVE_ARGMAX, MULTI_TASK = METHODS = ("naive", "naive_argmax", "multi_task")
@@ -175,7 +175,7 @@ def compare_heads(
         raise DataError("to compare with one layer over the labels of all heads, name at least two heads")
     if request.start or request.inputs:
         raise DataError("a comparison trains on the features alone and from the start")
-    if not isinstance(request.split, Split):
+    if isinstance(request.split, SavedSplit):
         raise DataError("every repeat of a comparison has a split of its own: give a rule, not a saved split")
     results: dict[str, dict[str, dict[str, list[float]]]] = {}
     made = Comparison(results, [], [], {NAIVE: [], MULTI_TASK: []})

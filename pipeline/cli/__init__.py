@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Annotated
 
@@ -56,8 +57,9 @@ def start(
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 
+@cache
 def register() -> None:
-    """Attach every command module; none imports anything heavy until one of its commands runs."""
+    """Attach every command module, once; none imports anything heavy until one of its commands runs."""
     for module in MODULES:
         import_module(f"pipeline.cli.{module}").attach(app)
 

@@ -9,7 +9,7 @@ CATALOG ?=
 DEMO := var/demo
 DEMO_PRODUCTS ?= 60
 # two processes of tests; each loads models, so more of them cost memory
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 ifneq ($(CATALOG),)
 run: export ATELIER_CATALOG__URI := $(CATALOG)

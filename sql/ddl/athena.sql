@@ -130,7 +130,7 @@ LOCATION 's3://YOUR-BUCKET/warehouse/published/versions/CURRENT-VERSION/enriched
 
 MSCK REPAIR TABLE atelier.enriched_published;
 
--- Published copy: a product's photos agreed into one row: each head by a vote of the photos weighted by their scores.
+-- Published copy: a product's photos agreed into one row: each head by a vote of the photos weighted by their scores. The rule is `vote` in models/agreement.py. `atelier classify test --by-product` measures a head on products with all its probabilities, which the tables do not keep.
 CREATE EXTERNAL TABLE IF NOT EXISTS atelier.products_published (
     `product_id` string,
     `photos` bigint,

@@ -111,7 +111,7 @@ WITH (
 
 CALL hive.system.sync_partition_metadata(schema_name => 'atelier', table_name => 'enriched_published', mode => 'FULL');
 
--- Published copy: a product's photos agreed into one row: each head by a vote of the photos weighted by their scores.
+-- Published copy: a product's photos agreed into one row: each head by a vote of the photos weighted by their scores. The rule is `vote` in models/agreement.py. `atelier classify test --by-product` measures a head on products with all its probabilities, which the tables do not keep.
 CREATE TABLE IF NOT EXISTS hive.atelier.products_published (
     "product_id" varchar,
     "photos" bigint,

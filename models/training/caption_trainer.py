@@ -52,7 +52,7 @@ class CaptionOptions:
 
     decoder: Architecture = "gru"
     shape: Shape = field(default_factory=lambda: Shape(direct=1))
-    epochs: int = 24
+    epochs: int = 14
     lr: float = 1e-3
     weight_decay: float = 0.1
     batch: int = 64

@@ -89,7 +89,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
     checkpoint: Annotated[Path | None, typer.Option(help="go on from this checkpoint of another folder")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 24,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the training rows, at the most")] = 14,
     lr: Annotated[float, typer.Option(min=0, help="highest learning rate")] = 1e-3,
     batch: Annotated[int, typer.Option(min=1, help="sentences a step")] = 64,
     weight_decay: Annotated[float, typer.Option(min=0, help="of AdamW, on matrices")] = 0.1,

@@ -30,7 +30,7 @@ help: ## list the targets
 
 run: .venv/.ready ## install, run the nightly job on CATALOG (default: a demo catalog), say where the results are
 	@$(AIRFLOW_ENV) $(BIN)/airflow db migrate >/dev/null 2>&1 || { echo "airflow db migrate failed; try: rm -rf var/airflow" >&2; exit 1; }
-	@$(AIRFLOW_ENV) $(BIN)/airflow pools set enrichment 4 "tasks of atelier" >/dev/null
+	@$(AIRFLOW_ENV) $(BIN)/airflow pools import dags/pools.json >/dev/null
 	$(AIRFLOW_ENV) $(BIN)/airflow dags test catalog_enrichment
 	@$(BIN)/atelier --log-level WARNING status --sample-search >/dev/null
 

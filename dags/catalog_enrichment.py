@@ -17,42 +17,50 @@ next one; starting a run twice, or in the middle of the day, does no harm: the s
 * `judge_index` failed: recall is below `index.min_recall`. The index that was live before stays live.
 * Single photos that can't be read are no failure: `atelier quarantine list`.
 
-**Before the first run.** The tasks wait in a pool of their own: `airflow pools set enrichment 4 "tasks of atelier"`.
-One task of `enrich` uses all cores and GPUs of its machine; with several workers raise `enrich.parts`.
+* The run is not through 8 hours after it was queued: `airflow.alert` is told, nothing is stopped. See which task waits.
+
+**Before the first run.** The tasks wait in pools, a pool that is missing keeps them waiting for ever:
+`airflow pools import dags/pools.json`. One task of `enrich` uses all cores and GPUs of its machine; with several
+workers raise `enrich.parts`.
+
+**Beside it.** `catalog_backfill` works off history at a lower priority; set `airflow.night_images` for that time, so
+that a night takes the newest photos and leaves the rest. `publish_tables` emits the asset `atelier_enriched`, which
+starts `index_rebuild`: it finds the index of this run and has nothing to do.
 
 **By hand.** Each task is one command of `atelier`, with the same arguments, in any shell.
 
-**Parameters.** `prefix`: only keys that begin with it. `limit`: at most so many photos.
+**Parameters.** `prefix`: only keys that begin with it. `limit`: at most so many photos, the newest first
+(`airflow.night_images`).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import CronDataIntervalTimetable, Param, TriggerRule, dag, get_current_context, task
+from atelier_tasks import (
+    CATALOG,
+    ENRICHED,
+    INDEX,
+    NIGHT,
+    SEARCH_INDEX,
+    START,
+    atelier,
+    defaults,
+    due,
+    failed,
+    in_pool,
+    option,
+)
 
-from pipeline.errors import GateError, InputError, SettingError
-from pipeline.launch import run_command
 from pipeline.settings import settings
 
-POOL = "enrichment"
 
-
-def atelier(*arguments: object) -> dict[str, Any]:
-    """Run one of the product's commands; errors that a retry can't mend fail the task at once."""
-    try:
-        return run_command([str(a) for a in arguments], settings().airflow.launcher)
-    except (SettingError, InputError, GateError) as error:
-        raise AirflowFailException(str(error)) from error
-
-
-@task(multiple_outputs=True)
+@task(multiple_outputs=True, inlets=[CATALOG])
 def plan() -> dict[str, Any]:
     params = get_current_context()["params"]
-    limit = ["--limit", params["limit"]] if params["limit"] else []
-    return atelier("plan", "--prefix", params["prefix"], *limit)
+    return atelier("plan", "--prefix", params["prefix"], *option("--limit", params["limit"]), "--newest")
 
 
 @task
@@ -82,22 +90,25 @@ def check(pinned: dict[str, Any]) -> dict[str, Any]:
     return atelier("check", "--snapshot", pinned["snapshot"])
 
 
-@task(multiple_outputs=True)
+@task(multiple_outputs=True, outlets=[ENRICHED])
 def publish_tables(pinned: dict[str, Any]) -> dict[str, Any]:
-    return atelier("tables", "publish", "--snapshot", pinned["snapshot"])
+    published = atelier("tables", "publish", "--snapshot", pinned["snapshot"])
+    events = get_current_context()["outlet_events"]
+    events[ENRICHED].extra = {"snapshot": pinned["snapshot"], "run_id": pinned["run_id"]}
+    return published
 
 
-@task(multiple_outputs=True)
+@task(multiple_outputs=True, inlets=[ENRICHED], **in_pool(INDEX))
 def build_index(planned: dict[str, Any], pinned: dict[str, Any]) -> dict[str, Any]:
     return atelier("index", "build", "--snapshot", pinned["snapshot"], "--run-id", planned["run_id"])
 
 
-@task(multiple_outputs=True)
+@task(multiple_outputs=True, **in_pool(INDEX))
 def judge_index(built: dict[str, Any]) -> dict[str, Any]:
     return atelier("index", "evaluate", built["version"])
 
 
-@task(multiple_outputs=True)
+@task(multiple_outputs=True, outlets=[SEARCH_INDEX], **in_pool(INDEX))
 def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
     return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
 
@@ -114,24 +125,23 @@ def finish() -> None:
 
 
 @dag(
-    schedule=settings().airflow.schedule,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronDataIntervalTimetable(settings().airflow.schedule, "UTC") if settings().airflow.schedule else None,
+    start_date=START,
     catchup=False,
     max_active_runs=1,
     doc_md=__doc__,
     tags=["atelier"],
-    default_args={
-        "owner": "data-engineering",
-        "pool": POOL,
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=15),
-        "execution_timeout": timedelta(hours=3),
-    },
+    default_args=defaults(NIGHT),
+    on_failure_callback=failed,
+    deadline=due(hours=8),
     params={
         "prefix": Param("", type="string", description="only photos whose key begins with this"),
-        "limit": Param(None, type=["null", "integer"], minimum=1, description="at most so many photos"),
+        "limit": Param(
+            settings().airflow.night_images,
+            type=["null", "integer"],
+            minimum=1,
+            description="at most so many photos, the newest first",
+        ),
     },
 )
 def catalog_enrichment() -> None:

@@ -220,6 +220,32 @@ class AirflowSettings(Section):
         description='command in place of `atelier`, e.g. ["docker", "run", ..., "atelier"]; empty: this environment\'s',
     )
     schedule: str | None = Field("0 2 * * *", description="cron of the nightly run, UTC; empty for none")
+    night_images: int | None = Field(
+        None, ge=1, description="photos of one night at the most, newest first; set it while a backfill does the rest"
+    )
+    wave_images: int = Field(100_000, ge=1, description="photos of one wave of `catalog_backfill`, at the most")
+    wave_parts: int = Field(2, ge=1, le=256, description="tasks that one wave is cut into, at the most")
+    partition: str | None = Field(
+        None,
+        description="prefix of the photos of one day, by the start of a run's data interval, e.g. "
+        "incoming/%Y-%m-%d/: what `airflow backfill create` works off",
+    )
+    maintenance_schedule: str | None = Field("0 12 * * 0", description="cron of `maintenance`, UTC; empty for none")
+    training_schedule: str | None = Field(None, description="cron of `model_training`, UTC; empty: by hand")
+    alert: tuple[str, ...] = Field(
+        (),
+        description="command that is told of a failed or late run: one JSON object on its standard input, e.g. "
+        '["curl", "-sfd", "@-", "https://..."]',
+    )
+
+
+class MaintenanceSettings(Section):
+    """What `atelier tables compact` and `atelier tables vacuum` leave alone."""
+
+    keep_days: int = Field(
+        30, ge=8, description="days that snapshots can be read and plans stay; longer than any task may run"
+    )
+    compact_files: int = Field(20, ge=2, description="small files of a table that are worth writing anew")
 
 
 class Settings(BaseSettings):
@@ -241,6 +267,7 @@ class Settings(BaseSettings):
     publish: PublishSettings = PublishSettings()
     report: ReportSettings = ReportSettings()
     airflow: AirflowSettings = AirflowSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @classmethod
     def settings_customise_sources(

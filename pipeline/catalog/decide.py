@@ -20,7 +20,8 @@ PENDING = ("new", "changed", "new_release", "retry", "readmitted")
 """Why a photo is pending: its key is not known; known with other bytes; these bytes are known to another release; a
 failed fetch is due again; it was let out of quarantine."""
 
-DONE, QUARANTINED, WAITING, OVER_LIMIT = "done", "quarantined", "waiting", "over_limit"
+DONE, QUARANTINED, WAITING = "done", "quarantined", "waiting"
+OTHER_DATES, OVER_LIMIT = "other_dates", "over_limit"
 
 _EVENT_COLUMNS = ("image_key", "etag", "release_id", "reason", "permanent", "next_retry_at", "happened_at", "batch_id")
 
@@ -37,6 +38,32 @@ SELECT todo.*, CASE
 END AS reason
 FROM todo LEFT JOIN state USING (image_key, etag) LEFT JOIN known USING (image_key)
 """
+
+
+@dataclass(frozen=True)
+class Among:
+    """Which of the pending photos a plan takes: a choice of what comes first, never of what there is to do.
+
+    Args:
+        since: only photos modified then or later, UTC; None: no bound. One without a date is in no range.
+        until: only photos modified before then, UTC.
+        newest: a limit takes the last modified first, not the first by key.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    newest: bool = False
+
+    @property
+    def condition(self) -> str:
+        """SQL with the parameters $since and $until that holds for the photos in range."""
+        low = "true" if self.since is None else "coalesce(modified_at >= $since, false)"
+        return low + ("" if self.until is None else " AND coalesce(modified_at < $until, false)")
+
+    @property
+    def parameters(self) -> dict[str, datetime]:
+        """Of `condition`."""
+        return {name: value for name, value in (("since", self.since), ("until", self.until)) if value is not None}
 
 
 @dataclass(frozen=True)
@@ -57,6 +84,7 @@ def decide(
     *,
     prefix: str,
     limit: int | None,
+    among: Among,
     on_listed: Callable[[int], object],
 ) -> Decision:
     """Fill the tables `photos` (all that are listed, as the table `catalog` has them), `feed` and `pending`.
@@ -67,9 +95,11 @@ def decide(
     _load_photos(con, settings, prefix, on_listed)
     _load_todo(con, warehouse, release_id, prefix)
     con.execute(_DECIDE, {"now": datetime.now(UTC), "release_id": release_id})
-    pending = f"SELECT * FROM decided WHERE reason IN {PENDING}"
-    con.execute(f"CREATE TABLE pending AS {pending} {'' if limit is None else f'ORDER BY image_key LIMIT {limit:d}'}")
-    return _count(con)
+    pending = f"SELECT * FROM decided WHERE reason IN {PENDING} AND {among.condition}"
+    first = "modified_at DESC NULLS LAST, image_key" if among.newest else "image_key"
+    limited = "" if limit is None else f"ORDER BY {first} LIMIT {limit:d}"
+    con.execute(f"CREATE TABLE pending AS {pending} {limited}", among.parameters)
+    return _count(con, among)
 
 
 def under(prefix: str) -> pc.Expression | None:
@@ -110,15 +140,18 @@ def _load_todo(con: duckdb.DuckDBPyConnection, warehouse: Warehouse, release_id:
         )
 
 
-def _count(con: duckdb.DuckDBPyConnection) -> Decision:
+def _count(con: duckdb.DuckDBPyConnection, among: Among) -> Decision:
     counted = dict(con.execute("SELECT reason, count(*) FROM decided GROUP BY reason").fetchall())
     by_reason = dict(con.execute("SELECT reason, count(*) FROM pending GROUP BY reason").fetchall())
     listed, todo = (con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for table in ("photos", "todo"))
     pending = sum(by_reason.values())
+    out_of_range = f"SELECT count(*) FROM decided WHERE reason IN {PENDING} AND NOT ({among.condition})"
+    other_dates = con.execute(out_of_range, among.parameters).fetchall()[0][0]
     left_out = {
         DONE: listed - todo,
         QUARANTINED: counted.get(QUARANTINED, 0),
         WAITING: counted.get(WAITING, 0),
-        OVER_LIMIT: sum(counted.get(reason, 0) for reason in PENDING) - pending,
+        OTHER_DATES: other_dates,
+        OVER_LIMIT: sum(counted.get(reason, 0) for reason in PENDING) - other_dates - pending,
     }
     return Decision(listed, pending, {reason: by_reason.get(reason, 0) for reason in PENDING}, left_out)

@@ -1,7 +1,8 @@
 """The plan: what the catalog holds, minus what the ledger has for this release, minus the quarantine.
 
-There is no cursor and no date in it. The nightly run, the one after a crash, a new release and a backfill of years
-are the same question, and asking it twice gives the same answer.
+There is no cursor and no date in it; a range of dates, like a limit, only says what comes first. The nightly run, the
+one after a crash, a new release and a backfill of years are the same question, and asking it twice gives the same
+answer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from pipeline.catalog.batches import Batch
-from pipeline.catalog.decide import decide
+from pipeline.catalog.decide import Among, decide
 from pipeline.catalog.owner import check_owner, claim
 from pipeline.catalog.plan_file import read_plan_file, write_plan_file
 from pipeline.catalog.publish import publish_catalog, publish_feed
@@ -38,7 +39,7 @@ class Plan:
         pending: photos that the plan holds.
         by_reason: pending photos by why they are: new, changed, new_release, retry, readmitted.
         left_out: photos that it does not hold: done, quarantined (until replaced or re-admitted), waiting (for their
-            next try), over_limit.
+            next try), other_dates, over_limit.
         batches: units of work.
         parts: tasks it may be worked off in at once; 0 where nothing is pending.
         made_at: when, UTC.
@@ -64,6 +65,7 @@ def make_plan(
     *,
     prefix: str = "",
     limit: int | None = None,
+    among: Among | None = None,
     dry_run: bool = False,
     on_listed: Callable[[int], object] = lambda count: None,
 ) -> Plan:
@@ -77,6 +79,7 @@ def make_plan(
         release_id: release that is to read the photos.
         prefix: only photos whose key begins with it.
         limit: at most so many photos, the first by key.
+        among: which of the pending photos; None: all.
         dry_run: count, and change nothing anywhere.
         on_listed: told how many more photos have been listed.
 
@@ -90,7 +93,16 @@ def make_plan(
     check_owner(warehouse.store, catalog_uri)
     run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     with workspace(settings.sql) as con:
-        decision = decide(con, settings, warehouse, release_id, prefix=prefix, limit=limit, on_listed=on_listed)
+        decision = decide(
+            con,
+            settings,
+            warehouse,
+            release_id,
+            prefix=prefix,
+            limit=limit,
+            among=among or Among(),
+            on_listed=on_listed,
+        )
         batches = -(-decision.pending // settings.enrich.batch_images)
         plan = Plan(
             plan_id=None if dry_run else run_id,

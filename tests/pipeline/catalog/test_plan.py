@@ -39,7 +39,7 @@ def test_first_plan_holds_every_photo_in_batches(filled: Any) -> None:
     plan = filled.plan()
     assert (plan.listed, plan.pending, plan.batches, plan.parts) == (12, 12, 3, 3)
     assert plan.by_reason == {"new": 12, "changed": 0, "new_release": 0, "retry": 0, "readmitted": 0}
-    assert plan.left_out == {"done": 0, "quarantined": 0, "waiting": 0, "over_limit": 0}
+    assert plan.left_out == {"done": 0, "quarantined": 0, "waiting": 0, "other_dates": 0, "over_limit": 0}
     batches = filled.batches(plan)
     assert [image.image_key for batch in batches for image in batch.images] == KEYS
     assert [len(batch.images) for batch in batches] == [4, 4, 4]
@@ -109,7 +109,7 @@ def test_quarantine(filled: Any) -> None:
     filled.enrich(filled.plan(), {bad: Reason.TRUNCATED, slow: Reason.FETCH_TIMEOUT})
     assert filled.pending() == [slow]
     assert filled.plans[-1].by_reason["retry"] == 1
-    assert filled.plans[-1].left_out == {"done": 10, "quarantined": 1, "waiting": 0, "over_limit": 0}
+    assert filled.plans[-1].left_out == {"done": 10, "quarantined": 1, "waiting": 0, "other_dates": 0, "over_limit": 0}
     filled.put(bad, b"mended")
     assert filled.pending() == [bad, slow]
     assert filled.plans[-1].by_reason["changed"] == 1

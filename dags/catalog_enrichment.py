@@ -17,7 +17,8 @@ next one; starting a run twice, or in the middle of the day, does no harm: the s
 * `judge_index` failed: recall is below `index.min_recall`. The index that was live before stays live.
 * Single photos that can't be read are no failure: `atelier quarantine list`.
 
-* The run is not through 8 hours after it was queued: `airflow.alert` is told, nothing is stopped. See which task waits.
+* The run is not through 8 hours after it was queued: `airflow.alert` is told (`airflow.deadlines`), nothing is stopped.
+  See which task waits.
 
 **Before the first run.** The tasks wait in pools, a pool that is missing keeps them waiting for ever:
 `airflow pools import dags/pools.json`. One task of `enrich` uses all cores and GPUs of its machine; with several
@@ -131,6 +132,7 @@ def finish() -> None:
     max_active_runs=1,
     doc_md=__doc__,
     tags=["atelier"],
+    allowed_run_types=("scheduled", "manual", "operator_triggered"),  # a night has no date: see catalog_backfill
     default_args=defaults(NIGHT),
     on_failure_callback=failed,
     deadline=due(hours=8),

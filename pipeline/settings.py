@@ -237,6 +237,9 @@ class AirflowSettings(Section):
         description="command that is told of a failed or late run: one JSON object on its standard input, e.g. "
         '["curl", "-sfd", "@-", "https://..."]',
     )
+    deadlines: bool = Field(
+        False, description="tell `alert` of late runs too; needs a triggerer, and no `airflow dags test` (Airflow 3.3)"
+    )
 
 
 class MaintenanceSettings(Section):
@@ -306,4 +309,13 @@ def load_settings(**overrides: Any) -> Settings:
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The settings of this process, read once."""
-    return load_settings()
+    return load_settings(**_given)
+
+
+_given: dict[str, Any] = {}
+
+
+def give(**sections: dict[str, Any]) -> None:
+    """Have this process use other values than it finds: what options of the command line say, section by section."""
+    _given.update(sections)
+    settings.cache_clear()

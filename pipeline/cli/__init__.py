@@ -17,6 +17,7 @@ import typer
 from models.errors import ModelError
 from pipeline.cli import output
 from pipeline.errors import AtelierError
+from pipeline.settings import give
 
 app = typer.Typer(
     name="atelier",
@@ -52,8 +53,11 @@ MODULES = (
 @app.callback()
 def start(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR; log lines go to stderr")] = "INFO",
+    release: Annotated[str | None, typer.Option(help="use this release in place of the setting release.uri")] = None,
 ) -> None:
     """Turn a fashion shop's photos into tables and a search index. What can be changed: `atelier settings`."""
+    if release is not None:
+        give(release={"uri": release})
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
 
 

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     TOO_SMALL = "too_small"
     UNSUPPORTED = "unsupported"
     DECODE_TIMEOUT = "decode_timeout"
+    WORKER_KILLED = "worker_killed"
     # transient: the bytes never arrived, or something outside of the photo went wrong
     FETCH_FAILED = "fetch_failed"
     FETCH_TIMEOUT = "fetch_timeout"

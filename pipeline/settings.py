@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -251,6 +251,39 @@ class MaintenanceSettings(Section):
     compact_files: int = Field(20, ge=2, description="small files of a table that are worth writing anew")
 
 
+class DaskSettings(Section):
+    """Enrichment and feature extraction on a cluster of processes (docs/scaling.md)."""
+
+    enabled: bool = Field(False, description="true: `enrich` and `features` work on a Dask cluster")
+    address: str | None = Field(
+        None,
+        description="scheduler, e.g. tcp://dask-scheduler:8786; none: workers on this machine, for the time of the job",
+    )
+    timeout_s: float = Field(60.0, gt=0, description="how long a scheduler, or a worker that fits, is waited for")
+    ahead: int = Field(
+        1,
+        ge=0,
+        description="batches that wait in the cluster for every one that is worked on; bounds what is under way",
+    )
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {},
+        description='what a batch takes of its worker, e.g. {"GPU": 1}: only workers that offer it (`dask worker '
+        '--resources "GPU=1"`) get any; workers on this machine offer 1 of each',
+    )
+    workers: int = Field(
+        0, ge=0, description="workers on this machine; 0 = one a core, as far as the memory goes (2 GiB each)"
+    )
+    threads_per_worker: int = Field(
+        1, ge=1, description="batches at once in a worker on this machine; 2 keep a GPU busy"
+    )
+    allowed_failures: int = Field(
+        3, ge=0, description="workers on this machine that may die over one batch before it is taken for the reason"
+    )
+    dashboard: str = Field(
+        "127.0.0.1:8787", description="where the page about the workers on this machine is served; empty: nowhere"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that may differ between a laptop and a cluster."""
 
@@ -271,6 +304,7 @@ class Settings(BaseSettings):
     report: ReportSettings = ReportSettings()
     airflow: AirflowSettings = AirflowSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    dask: DaskSettings = DaskSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.output import emit, log, progress
-from pipeline.settings import settings
+from pipeline.cli.output import Advance, emit, log, progress
+from pipeline.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from pipeline.catalog import Batch
+    from pipeline.catalog.plan import Plan
+    from pipeline.enrich.record import ReadBy
+    from pipeline.enrich.runner import Outcome
+    from pipeline.tables import Warehouse
 
 
 def attach(app: typer.Typer) -> None:
@@ -29,14 +37,14 @@ def enrich(
 
     Example: `atelier enrich --plan 20260731T020000Z-1a2b3c`
 
+    Example, on a Dask cluster of four workers on this machine (docs/scaling.md):
+    `ATELIER_DASK__ENABLED=true ATELIER_DASK__WORKERS=4 atelier enrich --plan ...`
+
     Example, as two tasks at once: `atelier enrich --plan ... --part 0 --parts 2`, and the same with `--part 1`
     """
     from pipeline.catalog.plan import load_plan, read_batches
-    from pipeline.enrich.models import load_models
     from pipeline.enrich.record import record, summary
-    from pipeline.enrich.runner import Runner, utc_now
-    from pipeline.errors import InputError
-    from pipeline.storage import open_store
+    from pipeline.enrich.runner import utc_now
     from pipeline.tables import open_warehouse
 
     config = settings()
@@ -44,16 +52,39 @@ def enrich(
     planned = load_plan(config, plan)
     started_at = utc_now()
     warehouse = open_warehouse(config)
-    release = load_models(config)
-    if release.release_id != planned.release_id:
-        raise InputError(
-            f"plan {plan} was made for release {planned.release_id}, but release.uri is {release.release_id}: "
-            "make a new plan, or set release.uri back"
-        )
-    log.info("models of release %s on %s in %s", release.release_id, release.device, release.precision)
+    work = _on_cluster if config.dask.enabled else _here
     with progress("enriching", planned.pending if parts == 1 else None) as advance:
-        runner = Runner(config, open_store(config.catalog.uri, config), warehouse, release, advance)
-        outcome = runner.run(planned.run_id, batches)
-    record(warehouse, outcome, release, run_id=planned.run_id, part=part, started_at=started_at)
-    emit(summary(outcome, release, run_id=planned.run_id, part=part))
+        outcome, read_by = work(config, warehouse, planned, batches, advance)
+    record(warehouse, outcome, read_by, run_id=planned.run_id, part=part, started_at=started_at)
+    emit(summary(outcome, read_by, run_id=planned.run_id, part=part))
     outcome.raise_failures()
+
+
+def _here(
+    config: Settings, warehouse: Warehouse, planned: Plan, batches: Iterable[Batch], advance: Advance
+) -> tuple[Outcome, ReadBy]:
+    """In this process."""
+    from pipeline.enrich.models import check_release, load_models
+    from pipeline.enrich.runner import Runner
+    from pipeline.storage import open_store
+
+    release = load_models(config)
+    check_release(release.release_id, planned.release_id)
+    log.info("models of release %s on %s in %s", release.release_id, release.device, release.precision)
+    runner = Runner(config, open_store(config.catalog.uri, config), warehouse, release, advance)
+    return runner.run(planned.run_id, batches), release
+
+
+def _on_cluster(
+    config: Settings, warehouse: Warehouse, planned: Plan, batches: Iterable[Batch], advance: Advance
+) -> tuple[Outcome, ReadBy]:
+    """On the cluster that the settings name; this process loads no models."""
+    from models.release_cards import release_id_of
+    from pipeline.cluster.connect import open_cluster
+    from pipeline.cluster.enrich import enrich_on
+    from pipeline.enrich.models import check_release
+    from pipeline.releases import release_folder
+
+    check_release(release_id_of(release_folder(config)), planned.release_id)
+    with open_cluster(config) as client:
+        return enrich_on(client, config, warehouse, planned, batches, advance)

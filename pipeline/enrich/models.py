@@ -6,6 +6,7 @@ from models.devices import capabilities, choose
 from models.release import Release, load_release
 from pipeline.enrich.crew import cores
 from pipeline.enrich.streams import CPU_PASS_IMAGES, CUDA_STREAMS
+from pipeline.errors import InputError
 from pipeline.releases import release_folder
 from pipeline.settings import Settings
 
@@ -27,3 +28,16 @@ def load_models(settings: Settings) -> Release:
 def streams_of(settings: Settings, release: Release) -> int:
     """How many passes run at once: on a CPU one a thread of `enrich.threads`."""
     return CUDA_STREAMS if release.device == "cuda" else settings.enrich.threads or cores()
+
+
+def check_release(found: str, planned: str) -> None:
+    """Refuse to read a plan's photos with another release than it was made for.
+
+    Raises:
+        InputError: the two release ids differ.
+    """
+    if found != planned:
+        raise InputError(
+            f"the plan was made for release {planned}, but release.uri is {found}: make a new plan, or set release.uri "
+            "back"
+        )

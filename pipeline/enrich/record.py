@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.release import Release
 from pipeline.enrich.runner import Outcome
 from pipeline.tables import Warehouse, runs
 from pipeline.tables.schema import RUNS
@@ -18,8 +17,19 @@ from pipeline.tables.schema import RUNS
 JOB = "enrich"
 
 
+class ReadBy(Protocol):
+    """What read the photos: a loaded `Release`, or what workers elsewhere say of theirs."""
+
+    @property
+    def release_id(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
 def record(
-    warehouse: Warehouse, outcome: Outcome, release: Release, *, run_id: str, part: int, started_at: datetime
+    warehouse: Warehouse, outcome: Outcome, release: ReadBy, *, run_id: str, part: int, started_at: datetime
 ) -> None:
     """Write the row of this run and part.
 
@@ -67,7 +77,7 @@ def _sum(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     return {key: first.get(key, 0) + second.get(key, 0) for key in {**first, **second}}
 
 
-def summary(outcome: Outcome, release: Release, *, run_id: str, part: int) -> dict[str, Any]:
+def summary(outcome: Outcome, release: ReadBy, *, run_id: str, part: int) -> dict[str, Any]:
     """The JSON line of the command: what this attempt did; `images` are all of the part's that are in the ledger."""
     return {
         "run_id": run_id,

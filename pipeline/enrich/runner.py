@@ -86,6 +86,17 @@ class Outcome:
             for reason, count in committed.rejects.items():
                 self.rejects[reason] = self.rejects.get(reason, 0) + count
 
+    def include(self, other: Outcome) -> None:
+        """Add what another process brought; `seconds` stay, as both worked at the same time."""
+        for name in ("images", "batches", "skipped", "skipped_images", "overlapped"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failures += other.failures
+        for reason, count in other.rejects.items():
+            self.rejects[reason] = self.rejects.get(reason, 0) + count
+        for step, seconds in other.steps.items():
+            self.steps[step] = self.steps.get(step, 0.0) + seconds
+        self.peak_rss_mib = max(self.peak_rss_mib, other.peak_rss_mib)
+
     def raise_failures(self) -> None:
         """Fail loudly where batches were given up.
 
@@ -131,9 +142,16 @@ class Runner:
             SettingError: no such bucket, no credentials, warehouse not writable, models too large for the device.
             TransientError: disk full, memory full, tables out of reach.
         """
-        outcome, watch, started = Outcome(), Watch(), time.perf_counter()
+        outcome = Outcome()
+        return self.work(run_id, unfinished(self.warehouse, run_id, batches, outcome, self.advance), outcome)
+
+    def work(self, run_id: str, todo: Iterable[Batch], outcome: Outcome) -> Outcome:
+        """Enrich and commit batches without asking whether they are done; enters into `outcome` what they bring.
+
+        Raises what `run` raises.
+        """
+        watch, started = Watch(), time.perf_counter()
         with translated():
-            todo = self._not_done(run_id, batches, outcome)
             self._work(run_id, todo, outcome, watch)
         outcome.seconds = time.perf_counter() - started
         outcome.steps = {step: round(seconds, 3) for step, seconds in watch.seconds.items()}
@@ -169,26 +187,33 @@ class Runner:
             yield photo
             self.advance(1)
 
-    def _not_done(self, run_id: str, batches: Iterable[Batch], outcome: Outcome) -> Iterator[Batch]:
-        """Batches that this run has not finished: neither enriched nor rejected all of their photos."""
-        images, rejects = (self._rows_by_batch(table, run_id) for table in ("images", "quarantine"))
-        for batch in batches:
-            enriched = images.get(batch.batch_id, 0)
-            if enriched + rejects.get(batch.batch_id, 0) < len(batch.images):
-                yield batch
-                continue
-            outcome.skipped += 1
-            outcome.skipped_images += enriched
-            outcome.images += enriched
-            self.advance(len(batch.images))
 
-    def _rows_by_batch(self, table: str, run_id: str) -> dict[str, int]:
-        """Rows of this run by batch."""
-        counts: dict[str, int] = {}
-        for rows in self.warehouse.scan(table, columns=["batch_id"], filter=pc.field("run_id") == run_id):
-            for pair in rows.column("batch_id").value_counts().to_pylist():
-                counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
-        return counts
+def unfinished(
+    warehouse: Warehouse, run_id: str, batches: Iterable[Batch], outcome: Outcome, advance: Callable[[int], object]
+) -> Iterator[Batch]:
+    """Batches that this run has not finished: neither enriched nor rejected all of their photos.
+
+    The others are entered into `outcome` as skipped, and `advance` is told.
+    """
+    images, rejects = (_rows_by_batch(warehouse, table, run_id) for table in ("images", "quarantine"))
+    for batch in batches:
+        enriched = images.get(batch.batch_id, 0)
+        if enriched + rejects.get(batch.batch_id, 0) < len(batch.images):
+            yield batch
+            continue
+        outcome.skipped += 1
+        outcome.skipped_images += enriched
+        outcome.images += enriched
+        advance(len(batch.images))
+
+
+def _rows_by_batch(warehouse: Warehouse, table: str, run_id: str) -> dict[str, int]:
+    """Rows of a run by batch."""
+    counts: dict[str, int] = {}
+    for rows in warehouse.scan(table, columns=["batch_id"], filter=pc.field("run_id") == run_id):
+        for pair in rows.column("batch_id").value_counts().to_pylist():
+            counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+    return counts
 
 
 @contextmanager

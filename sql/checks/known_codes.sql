@@ -33,7 +33,8 @@ WITH found AS (
         'quarantine.reason',
         [
             'empty', 'not_an_image', 'truncated', 'corrupt', 'too_many_bytes', 'too_many_pixels', 'too_small',
-            'unsupported', 'decode_timeout', 'fetch_failed', 'fetch_timeout', 'vanished', 'changed', 'readmitted'
+            'unsupported', 'decode_timeout', 'worker_killed', 'fetch_failed', 'fetch_timeout', 'vanished', 'changed',
+            'readmitted'
         ]
 )
 SELECT found.*

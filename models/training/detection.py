@@ -1,13 +1,12 @@
 """Training of the garment detector: AdamW with warm-up and cosine, averaged weights, full-state resume.
 
-A run's folder holds metrics.jsonl (a line every few steps), state.pt (everything a resume needs) and, at the end, the
-card with its weights. Pictures of step s depend on (seed, s) alone and nothing else is random, so a run that was
-interrupted and resumed ends with the weights of one that was not.
+A run's folder holds metrics.jsonl (a line every few steps, with TensorBoard's events beside it), state.pt (everything a
+resume needs) and, at the end, the card with its weights. Pictures of step s depend on (seed, s) alone and nothing else
+is random, so a run that was interrupted and resumed ends with the weights of one that was not.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +23,11 @@ from models.errors import DataError
 from models.preprocessing import Preprocessing
 from models.training.detection_augment import Augmentation, Draw, Picture, training_picture
 from models.training.detection_data import Photo, PhotoReader, repeat_factors
+from models.training.log import TrainingLog
 
 STATE = "state.pt"
-METRICS = "metrics.jsonl"
+LOG_EVERY = 20
+"""Steps a line of the log is the mean of."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +180,16 @@ class DetectorTraining:
         self.folder.mkdir(parents=True, exist_ok=True)
         last = min(self.plan.steps, stop_after or self.plan.steps)
         started, sums = time.monotonic(), _Means()
+        lines = TrainingLog(self.folder, after_epoch=self.step)
         for step, batch in pictures.steps(self.step, last, self.plan.batch):
             sums.add(self._one_step(step, batch))
             self.step = step + 1
             advance(1)
-            if self.step % 20 == 0 or self.step == last:
-                self._log(sums.take() | {"seconds": round(time.monotonic() - started, 1)})
+            if self.step % LOG_EVERY == 0 or self.step == last:
+                means = {name: round(value, 5) for name, value in sums.take().items()}
+                rate = self.plan.learning_rate * self.plan.rate_at(step)
+                # photos are drawn, so there are no epochs: the log's axis is the step, as TensorBoard's is
+                lines.add(self.step, **means, learning_rate=rate, seconds=round(time.monotonic() - started, 1))
             if self.step % save_every == 0 or self.step == last:
                 self.save()
 
@@ -220,10 +225,6 @@ class DetectorTraining:
         decay = min(self.plan.average, (1 + step) / (10 + step))
         for name, parameter in self._named.items():
             self._average[name].lerp_(parameter, 1 - decay)
-
-    def _log(self, values: dict[str, float]) -> None:
-        with (self.folder / METRICS).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"step": self.step} | {n: round(v, 5) for n, v in values.items()}) + "\n")
 
     @torch.no_grad()
     def averaged(self) -> GarmentDetector:

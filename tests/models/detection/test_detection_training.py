@@ -53,7 +53,7 @@ def test_the_loss_goes_down(tmp_path: Path, boxed_photos: Path, backbone_card: P
     training = DetectorTraining(start.network, start.preprocessing, plan, tmp_path)
     training.run(Pictures(photos, PhotoReader(96), None, Augmentation(64, mosaic=0, blur=0), plan.seed))
     first, last = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
-    assert last["step"] == 40
+    assert last["epoch"] == 40
     assert last["loss"] < 0.9 * first["loss"]
 
 

@@ -89,14 +89,22 @@ def drawn(pixels: np.ndarray, found: Detections, groups: Sequence[str]) -> np.nd
     return made
 
 
-def contact_sheet(pictures: Sequence[np.ndarray], side: int = 220, columns: int = 7) -> np.ndarray:
-    """Pictures side by side on one sheet, uint8 (rows * side, columns * side, 3)."""
+def contact_sheet(
+    pictures: Sequence[np.ndarray],
+    found: Sequence[Detections],
+    groups: Sequence[str],
+    side: int = 220,
+    columns: int = 7,
+) -> np.ndarray:
+    """Pictures with what was found in them, side by side, uint8 (rows * side, columns * side, 3)."""
     rows = max(1, -(-len(pictures) // columns))
     sheet = np.full((rows * side, columns * side, 3), 90, np.uint8)
-    for number, picture in enumerate(pictures):
+    for number, (picture, one) in enumerate(zip(pictures, found, strict=True)):
         factor = side / max(picture.shape[:2])
         size = (max(1, int(picture.shape[1] * factor)), max(1, int(picture.shape[0] * factor)))
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+        # drawn at the final size: words drawn before would be too small to read
+        small = drawn(small, Detections(one.boxes * np.float32(factor), one.scores, one.groups), groups)
         y, x = side * (number // columns), side * (number % columns)
         sheet[y : y + size[1], x : x + size[0]] = small
     return sheet

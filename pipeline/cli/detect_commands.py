@@ -30,6 +30,7 @@ SETTABLE = (
 )
 Data = Annotated[list[str], typer.Option("--data", help=SOURCES)]
 CardPath = Annotated[Path, typer.Option("--card", help="detector card; default: the starter release's")]
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 SMALL_SIZES = ((360, 480), (320, 480), (384, 384))
 """Width and height of rendered training photos: more than a detector's input has, and quick to render."""
 STARTER_CARDS = Path(__file__).parents[2] / "models" / "starter" / "cards"
@@ -173,32 +174,58 @@ def test(
 
 
 @app.command()
+def plot(run: Annotated[Path, typer.Argument(help="folder that `atelier detect train` wrote")]) -> None:
+    """Draw a training's curves, RUN/curves.png: the loss, its parts, the learning rate. Also while it runs.
+
+    atelier detect plot runs/detector
+    """
+    from models.training.detection_plot import plot_detector
+
+    emit({"run": str(run), "pictures": [str(plot_detector(run))]})
+
+
+@app.command()
 def show(
-    images: Annotated[list[Path], typer.Argument(help="photos; several become one contact sheet")],
-    to: Annotated[Path, typer.Option(help="PNG to write")] = Path("detections.png"),
+    images: Annotated[list[Path], typer.Argument(help="photos or folders of them; several become one contact sheet")],
+    to: Annotated[Path, typer.Option(help="picture to write: .png, or .jpg for a small file")] = Path("detections.png"),
     card: CardPath = STARTER_CARD,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    limit: Annotated[int, typer.Option(min=1, help="photos on a sheet, spread evenly over all")] = 42,
 ) -> None:
-    """Draw the garments found in photos into a PNG.
+    """Draw the garments found in photos, with the score thresholds that `atelier enrich` uses.
 
-    atelier detect show photo.jpg --to found.png
+    One photo:
+
+        atelier detect show photo.jpg --to found.png
+
+    A sheet of 42 photos out of a folder:
+
+        atelier detect show photos/ --to sheet.jpg
     """
     from models.boxes.photos import read_photo
     from models.training.detection_evaluate import drawn
 
     loaded = _load(card, device)
-    if len(images) > 1:
-        _write_sheet(loaded, images, to)
-        emit({"photos": len(images), "picture": str(to)})
+    paths = [path for image in images for path in (_photos_in(image) if image.is_dir() else [image])]
+    if len(paths) > 1:
+        emit({"photos": _write_sheet(loaded, paths, to, limit), "of": len(paths), "picture": str(to)})
         return
-    pixels = read_photo(images[0])
+    pixels = read_photo(paths[0])
     found = loaded.detect([pixels])[0]
-    _write_png(drawn(pixels, found, loaded.judgement.groups), to)
+    _write_picture(drawn(pixels, found, loaded.judgement.groups), to)
     garments = [
         {"group": group, "score": round(float(score), 4), "box": [round(float(value), 1) for value in box]}
         for box, score, group in zip(found.boxes, found.scores, found.groups, strict=True)
     ]
     emit({"picture": str(to), "garments": garments})
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    """Photos of a folder and the folders in it, by name."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_ENDINGS)
+    if not found:
+        raise SettingError(f"there is no photo ({', '.join(PHOTO_ENDINGS)}) in the folder {folder}")
+    return found
 
 
 @app.command()
@@ -307,20 +334,21 @@ def _load(card_path: Path, device: str = "auto") -> LoadedDetector:
     return load_detector(read_card(card_path), card_path.parent, placement.device, placement.precision)
 
 
-def _write_sheet(loaded: LoadedDetector, paths: list[Path], to: Path, limit: int = 42) -> None:
-    """A sheet of up to `limit` photos, spread evenly over `paths`."""
+def _write_sheet(loaded: LoadedDetector, paths: list[Path], to: Path, limit: int = 42) -> int:
+    """A sheet of up to `limit` photos, spread evenly over `paths`; returns how many."""
     from models.boxes.photos import read_photo
-    from models.training.detection_evaluate import contact_sheet, drawn
+    from models.training.detection_evaluate import contact_sheet
 
-    chosen = paths[:: max(1, len(paths) // limit)][:limit]
-    pictures = [read_photo(path, 640) for path in chosen]
-    found = loaded.detect(pictures)
-    tiles = [drawn(picture, one, loaded.judgement.groups) for picture, one in zip(pictures, found, strict=True)]
-    _write_png(contact_sheet(tiles), to)
+    count = min(limit, len(paths))
+    pictures = [read_photo(paths[number * len(paths) // count], 640) for number in range(count)]
+    _write_picture(contact_sheet(pictures, loaded.detect(pictures), loaded.judgement.groups), to)
+    return count
 
 
-def _write_png(pixels: Any, to: Path) -> None:
+def _write_picture(pixels: Any, to: Path) -> None:
     from PIL import Image
 
+    if to.suffix.lower() not in PHOTO_ENDINGS:
+        raise SettingError(f"--to {to}: the picture's name ends in one of {', '.join(PHOTO_ENDINGS)}")
     to.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(to, format="PNG")
+    Image.fromarray(pixels).save(to, quality=80)

@@ -1,4 +1,4 @@
-"""Heads: one linear layer on the backbone's feature that answers one attribute, and may abstain.
+"""Heads: one linear layer, or two, on the backbone's feature that answer one attribute, and may abstain.
 
 A head has two ways to give no label of its own. It abstains (label None): it is not sure enough. Or, if it was trained
 with an open set, it answers `(unknown)`: it is sure enough that the label is none of those it knows.
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from models.captioner import LoadedCaptioner
 
 Kind = Literal["single", "multi"]
+LINEAR, MLP = "linear", "mlp"
+"""Architectures of a head in its card; `mlp` has the width of its hidden layer as the option `hidden`."""
+
+HIDDEN = "hidden"
+MATRICES = ("linear.weight", "hidden.weight")
 ABSTAIN = "abstain"
 """Name of a single-label head's threshold in its card: below it the label is None."""
 
@@ -47,30 +52,44 @@ class Answer:
 
 
 class Head(nn.Module):
-    """Standardize, one linear layer, divide by the temperature.
+    """Standardize, a hidden layer if there is one (GELU), a linear layer, divide by the temperature.
 
     Args:
         dim: length of the input: the feature and, after it, the extra inputs.
         classes: number of labels.
         extra_inputs: names and lengths of inputs besides the feature, such as a measured color histogram; the caller
             hands them in, in this order.
+        hidden: width of the hidden layer; 0: none. It pays where inputs of two kinds have to be weighed against each
+            other, such as a feature and a measured histogram.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
     temperature: torch.Tensor
 
-    def __init__(self, dim: int, classes: int, extra_inputs: Mapping[str, int] | None = None) -> None:
+    def __init__(self, dim: int, classes: int, extra_inputs: Mapping[str, int] | None = None, hidden: int = 0) -> None:
         super().__init__()
         self.extra_inputs = dict(extra_inputs or {})
-        self.linear = nn.Linear(dim, classes)
+        self.dim, self.width = dim, hidden
+        self.hidden = nn.Linear(dim, hidden) if hidden else None
+        self.linear = nn.Linear(hidden or dim, classes)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("std", torch.ones(dim))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Calibrated logits: (N, dim) float32 to (N, classes)."""
-        return self.linear(self.standardized(x)) / self.temperature
+        return self.logits(self.standardized(x)) / self.temperature
+
+    def logits(self, z: torch.Tensor, dropout: float = 0.0, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Logits (N, classes), not calibrated, of standardized inputs (N, dim).
+
+        Args:
+            dropout: share of the inputs, and of the hidden values, left out in training; the others grow for it.
+        """
+        if self.hidden is not None:
+            z = F.gelu(self.hidden(dropped(z, dropout, generator)))
+        return self.linear(dropped(z, dropout, generator))
 
     def standardized(self, x: torch.Tensor) -> torch.Tensor:
         """Inputs (N, dim) less the training mean, over the training spread."""
@@ -81,6 +100,13 @@ class Head(nn.Module):
         std, mean = torch.std_mean(x, dim=0, correction=0)
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+
+def dropped(x: torch.Tensor, share: float, generator: torch.Generator | None) -> torch.Tensor:
+    """Inverted dropout whose choices come from `generator`, so that a training run can be repeated."""
+    if not share:
+        return x
+    return x * (torch.rand(x.shape, generator=generator) >= share) / (1 - share)
 
 
 class LoadedHead:
@@ -163,14 +189,18 @@ def load_head(card: Card, folder: Path, device: str, dim: int) -> LoadedHead:
     Raises:
         CardError: weights missing or altered, or made for another backbone or other labels.
     """
-    if card.architecture != "linear":
-        raise CardError(f"unknown head {card.architecture!r} in card {card.name!r}; there is: linear")
+    hidden = int(card.options.get(HIDDEN, 0))
+    if card.architecture != (MLP if hidden else LINEAR):
+        raise CardError(
+            f"head {card.name!r}: architecture {card.architecture!r} with {hidden} hidden values; "
+            f"there are {LINEAR}, and {MLP} with the option {HIDDEN}"
+        )
     tensors = {name: tensor.float() for name, tensor in load_tensors(card, folder).items()}
     open_set = open_from(tensors)
     if (open_set is not None) != (UNKNOWN in card.labels[-1:]):
         raise CardError(f"head {card.name!r}: the label {UNKNOWN} goes with open-set weights, and neither without")
     extra = {name: int(length) for name, length in dict(card.options.get("extra_inputs", {})).items()}
-    module = Head(dim + sum(extra.values()), len(card.labels) - (open_set is not None), extra)
+    module = Head(dim + sum(extra.values()), len(card.labels) - (open_set is not None), extra, hidden)
     try:
         module.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(PREFIX)})
     except RuntimeError as error:
@@ -183,7 +213,7 @@ def load_head(card: Card, folder: Path, device: str, dim: int) -> LoadedHead:
 def head_tensors(module: Head, open_set: OpenSet | None = None) -> dict[str, torch.Tensor]:
     """What a head's safetensors file holds: matrices in float16, the rest in float32."""
     tensors = module.state_dict()
-    made = {name: tensor.half() if name == "linear.weight" else tensor for name, tensor in tensors.items()}
+    made = {name: tensor.half() if name in MATRICES else tensor for name, tensor in tensors.items()}
     return made if open_set is None else made | open_tensors(open_set)
 
 

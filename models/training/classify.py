@@ -13,7 +13,7 @@ import torch
 
 from models.cards import Card, read_card, write_card
 from models.errors import DataError
-from models.heads import ABSTAIN, Head, Kind, LoadedHead, head_tensors, load_head
+from models.heads import ABSTAIN, HIDDEN, LINEAR, MLP, Head, Kind, LoadedHead, head_tensors, load_head
 from models.open_set import UNKNOWN, OpenSet
 from models.training.calibration import abstain_threshold, fit_temperature, label_thresholds
 from models.training.features import FeatureSet
@@ -49,6 +49,7 @@ class Request:
         weights: head -> weight of its loss in the sum; 1 where it is not named.
         inputs: head -> names of further inputs besides the feature, such as color_histogram;
             a refined head keeps its own.
+        hidden: head -> width of its hidden layer, for heads that have one; a refined head keeps its own.
         words: for the cards.
         open_set: heads that may answer `(unknown)`, and what is left out for that.
     """
@@ -61,6 +62,7 @@ class Request:
     start: Mapping[str, Path] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hidden: Mapping[str, int] = field(default_factory=dict)
     words: Words = field(default_factory=Words)
     open_set: OpenRequest = field(default_factory=OpenRequest)
 
@@ -114,7 +116,8 @@ def prepare(data: FeatureSet, request: Request) -> Ready:
     for plan in plans:
         start = started.get(plan.head)
         inputs = _inputs(plan.head, data, start.extra_inputs if start else request.inputs.get(plan.head, ()))
-        heads[plan.head] = new_head(plan, examples, inputs, request.options.seed)
+        hidden = start.module.width if start else request.hidden.get(plan.head, 0)
+        heads[plan.head] = new_head(plan, examples, inputs, request.options.seed, hidden)
         if start:
             take_over(heads[plan.head], plan, start)
     return Ready(plans, examples, heads)
@@ -172,7 +175,12 @@ def write_heads(
 
 def _check_names(request: Request) -> None:
     """Every option that speaks of a head speaks of one that is trained."""
-    options = {"--from": request.start, "--weight": request.weights, "--extra-input": request.inputs}
+    options = {
+        "--from": request.start,
+        "--weight": request.weights,
+        "--extra-input": request.inputs,
+        "--hidden": request.hidden,
+    }
     for option, names in {**options, "--open": request.open_set.heads}.items():
         if strange := sorted(set(names) - set(request.heads)):
             raise DataError(
@@ -216,7 +224,9 @@ def _plan(
 
 
 def take_over(head: Head, plan: Plan, start: LoadedHead) -> None:
-    """Begin from an existing head: its standardization, and its rows for the labels that it knows."""
+    """Begin from an existing head: standardization, hidden layer, and its rows for the labels that it knows."""
+    if head.hidden is not None and start.module.hidden is not None:
+        head.hidden.load_state_dict(start.module.hidden.state_dict())
     with torch.no_grad():
         head.mean.copy_(start.module.mean)
         head.std.copy_(start.module.std)
@@ -237,7 +247,9 @@ def save_split(data: FeatureSet, parts: np.ndarray, folder: Path) -> None:
 def calibrated(plan: Plan, head: Head, examples: Examples, data: FeatureSet, request: Request) -> LoadedHead:
     """A trained head with temperature, thresholds and, where asked for, its open set; its card has no figures yet."""
     # float16 before calibrating and testing: the figures are those of the weights that ship
-    head.linear.weight.data = head.linear.weight.data.half().float()
+    for layer in (head.linear, head.hidden):
+        if layer is not None:
+            layer.weight.data = layer.weight.data.half().float()
     targets = examples.targets[plan.head]
     rows = np.flatnonzero((examples.parts == VALIDATION) & targets.known)
     logits, allowed = logits_of(head, examples, rows), targets.allowed(rows)
@@ -252,10 +264,12 @@ def calibrated(plan: Plan, head: Head, examples: Examples, data: FeatureSet, req
         thresholds = {label: round(float(value), 4) for label, value in zip(plan.labels, chosen, strict=True)}
     if head.extra_inputs:
         options["extra_inputs"] = head.extra_inputs
+    if head.width:
+        options[HIDDEN] = head.width
     card = Card(
         role="head",
         name=plan.head,
-        architecture="linear",
+        architecture=MLP if head.width else LINEAR,
         weights=f"{plan.head}.safetensors",
         labels=plan.labels,
         seed=request.options.seed,

@@ -123,16 +123,45 @@ def read_features(folder: Path) -> FeatureSet:
     return FeatureSet(features, rows, tuple(meta["heads"]), meta["backbone"], extra)
 
 
-def read_pictures(folder: Path) -> np.ndarray:
-    """The pictures of a folder of features, memory-mapped uint8 (N, 3, S, S).
+class Pictures:
+    """The pictures of one or several folders as one array, left on disk: a batch is read when it is asked for.
+
+    Args:
+        parts: uint8 (n, 3, S, S) each, may be memory-mapped.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self._parts = list(parts)
+        self._ends = np.cumsum([len(part) for part in self._parts])
+        self.side = int(self._parts[0].shape[2])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The pictures of some rows, uint8 (n, 3, S, S), in the order of `rows`."""
+        made = np.empty((len(rows), *self._parts[0].shape[1:]), np.uint8)
+        for part, begin, end in zip(self._parts, [0, *self._ends[:-1]], self._ends, strict=True):
+            inside = (rows >= begin) & (rows < end)
+            made[inside] = part[rows[inside] - begin]
+        return made
+
+
+def read_pictures(folders: Sequence[Path]) -> Pictures:
+    """The pictures of folders of features, in the order of `join_features`.
 
     Raises:
-        DataError: they were not kept.
+        DataError: a folder did not keep them, or two have different sizes.
     """
-    path = _file(folder, PICTURES)
-    if not path.is_file():
-        raise DataError(f"{folder} keeps no pictures; make it again with `atelier features --pictures`")
-    return np.load(path, mmap_mode="r")
+    parts = []
+    for folder in folders:
+        path = _file(folder, PICTURES)
+        if not path.is_file():
+            raise DataError(f"{folder} keeps no pictures; make it again with `atelier features --pictures`")
+        parts.append(np.load(path, mmap_mode="r"))
+    if len(sides := sorted({part.shape[2] for part in parts})) > 1:
+        raise DataError(f"the pictures of the folders have different sizes: {sides}; make them with one release")
+    return Pictures(parts)
 
 
 def join_features(sets: Sequence[FeatureSet]) -> FeatureSet:

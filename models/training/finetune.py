@@ -24,6 +24,7 @@ from models.errors import DataError
 from models.heads import Head
 from models.preprocessing import Preprocessing
 from models.training.augment import NOTHING, Augmentation, augment
+from models.training.features import Pictures
 from models.training.heads import Examples, OnEpoch
 from models.training.splits import TRAIN, VALIDATION
 from models.training.targets import Plan, masked_loss, row_weights
@@ -136,14 +137,14 @@ class FineTuner:
     """One fine-tuning run.
 
     Args:
-        pictures: uint8 (N, 3, S, S), may be memory-mapped; rows as in `examples`.
+        pictures: rows as in `examples`.
         examples: labels, parts and further inputs; the features are not used.
         heads: trained on the frozen features; they keep their standardization.
     """
 
     def __init__(
         self,
-        pictures: np.ndarray,
+        pictures: Pictures,
         examples: Examples,
         plans: list[Plan],
         network: Tuned,
@@ -220,7 +221,7 @@ class FineTuner:
         return head(torch.cat([feature, *(part.to(feature.device) for part in extra)], dim=1))
 
     def _loss(self, rows: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-        pictures = augment(torch.from_numpy(np.array(self.pictures[rows])), self.augmentation, generator)
+        pictures = augment(torch.from_numpy(self.pictures.take(rows)), self.augmentation, generator)
         if self.options.mix == 0:
             return self._sum(self._logits(rows, pictures), rows, self.options.smoothing)
         blend = _Blend.draw(len(rows), self.options.mix, generator)
@@ -255,7 +256,7 @@ class FineTuner:
         loss, right, seen = 0.0, dict.fromkeys(self.examples.targets, 0.0), dict.fromkeys(self.examples.targets, 0)
         for begin in range(0, len(rows), self.options.batch):
             piece = rows[begin : begin + self.options.batch]
-            pictures = torch.from_numpy(np.ascontiguousarray(self.pictures[piece]))
+            pictures = torch.from_numpy(self.pictures.take(piece))
             logits = self._logits(piece, augment(pictures, NOTHING, torch.Generator()))
             loss += float(self._sum(logits, piece, 0.0)) * len(piece)
             for plan in self.plans:

@@ -38,7 +38,7 @@ class HeadOptions:
         weight_decays: one copy of each head is trained with each; validation picks.
         batch: rows a step.
         smoothing: share of the target spread over all labels.
-        dropout: share of the inputs dropped in training.
+        dropout: share of the inputs, and of hidden values, dropped in training.
         balance: 0: rows weigh alike; 1: labels weigh alike.
         patience: epochs without a better validation loss in any head before it stops.
         seed: of the first weights, the order of rows, and dropout.
@@ -102,7 +102,7 @@ class _Copy:
 OnEpoch = Callable[[int, dict[str, float]], None]
 
 
-def new_head(plan: Plan, examples: Examples, extra_inputs: Mapping[str, int], seed: int) -> Head:
+def new_head(plan: Plan, examples: Examples, extra_inputs: Mapping[str, int], seed: int, hidden: int = 0) -> Head:
     """A head with small random weights that standardizes like the training rows.
 
     Raises:
@@ -113,7 +113,8 @@ def new_head(plan: Plan, examples: Examples, extra_inputs: Mapping[str, int], se
         raise DataError(f"head {plan.head!r} has no labelled rows to train or to validate on")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = Head(examples.features.shape[1] + sum(extra_inputs.values()), len(plan.labels), extra_inputs)
+        dim = examples.features.shape[1] + sum(extra_inputs.values())
+        head = Head(dim, len(plan.labels), extra_inputs, hidden)
         nn.init.normal_(head.linear.weight, std=0.001)
         nn.init.zeros_(head.linear.bias)
     sample = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 50_000)).astype(int))]
@@ -180,16 +181,11 @@ class HeadTrainer:
             head, key = copy.module, tuple(copy.module.extra_inputs)
             if key not in seen:
                 seen[key] = self.examples.inputs(rows, head)
-            x = (seen[key] - head.mean) / head.std
-            if self.options.dropout:
-                keep = torch.rand(x.shape, generator=generator) >= self.options.dropout
-                x = x * keep / (1 - self.options.dropout)
+            logits = head.logits(head.standardized(seen[key]), self.options.dropout, generator)
             targets = self.examples.targets[copy.plan.head]
             weights = torch.from_numpy(self.weights[copy.plan.head][rows])
             allowed = torch.from_numpy(targets.allowed(rows))
-            yield copy.plan.weight * masked_loss(
-                head.linear(x), allowed, weights, copy.plan.kind, self.options.smoothing
-            )
+            yield copy.plan.weight * masked_loss(logits, allowed, weights, copy.plan.kind, self.options.smoothing)
 
     def _validate(self) -> dict[str, float]:
         figures: dict[str, float] = {}
@@ -265,7 +261,7 @@ class HeadTrainer:
 
 
 def _clone(head: Head) -> Head:
-    clone = Head(head.linear.in_features, head.linear.out_features, head.extra_inputs)
+    clone = Head(head.dim, head.linear.out_features, head.extra_inputs, head.width)
     clone.load_state_dict(head.state_dict())
     clone.temperature.fill_(1.0)
     return clone

@@ -140,7 +140,7 @@ def refuse_leaks(products: Sequence[str], parts: np.ndarray, card: Path) -> None
     Args:
         products: N products.
         parts: int8 (N,), their parts now.
-        card: of the head; without a saved split beside it nothing can be checked.
+        card: of the head or captioner; without a saved split beside it nothing can be checked.
 
     Raises:
         DataError: there are such products; the message says how many and names the split to use.
@@ -152,6 +152,6 @@ def refuse_leaks(products: Sequence[str], parts: np.ndarray, card: Path) -> None
     leaked = {p for p, part in zip(products, parts.tolist(), strict=True) if earlier.get(p, part) < part}
     if leaked:
         raise DataError(
-            f"{len(leaked)} products that are held out now, such as {min(leaked)!r}, trained or tuned the head {card}; "
+            f"{len(leaked)} products that are held out now, such as {min(leaked)!r}, trained or tuned {card}; "
             f"use its own split: --split {path}"
         )

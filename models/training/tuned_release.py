@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from models.errors import CardError, DataError
 from models.heads import Head
 from models.training.augment import augmentation_for
 from models.training.classify import Ready, Request, Trained, prepare, write_heads
-from models.training.features import FeatureSet
+from models.training.features import FeatureSet, Pictures
 from models.training.finetune import CHECKPOINT, FineTuner, Tuned, TuneOptions
 from models.training.heads import HeadTrainer, OnEpoch
 from models.training.log import TrainingLog
@@ -36,7 +35,7 @@ class TuneRequest:
 
 def tune(
     data: FeatureSet,
-    pictures: np.ndarray,
+    pictures: Pictures,
     start: Path,
     wanted: TuneRequest,
     placement: Placement,
@@ -49,15 +48,17 @@ def tune(
 
     Args:
         data: features of the backbone that `start` describes.
-        pictures: uint8 (N, 3, S, S) of the same rows, as `atelier features --pictures` keeps them.
+        pictures: of the same rows, as `atelier features --pictures` keeps them.
         start: card of the backbone to begin from.
 
     Returns:
         The backbone's card, and cards and figures of the heads.
     """
     card = read_card(start)
-    if card.preprocessing is None or pictures.shape != (len(data), 3, card.preprocessing.size, card.preprocessing.size):
-        raise CardError(f"the pictures {pictures.shape} are not those that {start} reads; make the features again")
+    if card.preprocessing is None or (len(pictures), pictures.side) != (len(data), card.preprocessing.size):
+        raise CardError(
+            f"{len(pictures)} pictures of {pictures.side} px are not those that {start} reads; make the features again"
+        )
     if card.digest(functional=True) != data.backbone:
         raise DataError(f"the features were not made by the backbone {start}; make them again with its release")
     ready = prepare(data, wanted.request)
@@ -124,18 +125,14 @@ def _write_backbone(card: Card, backbone: Backbone, wanted: TuneRequest, folder:
 
 
 @torch.inference_mode()
-def features_of(backbone: Backbone, card: Card, pictures: np.ndarray, placement: Placement) -> np.ndarray:
-    """Features float16 (N, dim) of pictures uint8 (N, 3, S, S), computed the way a release computes them."""
+def features_of(backbone: Backbone, card: Card, pictures: Pictures, placement: Placement) -> np.ndarray:
+    """Features float16 (N, dim) of pictures, computed the way a release computes them."""
     if card.preprocessing is None:
         raise CardError(f"the backbone card {card.name!r} has no [preprocessing]")
     net: Any = optimized(backbone, placement)
     out = np.empty((len(pictures), backbone.dim), np.float16)
-    for rows in _pieces(len(pictures), EVAL_PICTURES):
-        x = card.preprocessing.normalize(torch.from_numpy(np.array(pictures[rows])).to(placement.device))
+    for begin in range(0, len(pictures), EVAL_PICTURES):
+        rows = np.arange(begin, min(begin + EVAL_PICTURES, len(pictures)))
+        x = card.preprocessing.normalize(torch.from_numpy(pictures.take(rows)).to(placement.device))
         out[rows] = net(x.to(placement.dtype, memory_format=torch.channels_last)).cpu().numpy()
     return out
-
-
-def _pieces(count: int, size: int) -> Iterator[slice]:
-    for begin in range(0, count, size):
-        yield slice(begin, min(begin + size, count))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.cli.classify_commands import SplitFile, command_line
+from pipeline.cli.head_options import SplitFile, command_line
 from pipeline.cli.output import emit, log, progress
 from pipeline.errors import InputError
 from pipeline.settings import settings

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pipeline.cli.compare_command import compare
-from pipeline.cli.output import emit, log, progress
-from pipeline.errors import InputError
-from pipeline.settings import settings
-
-if TYPE_CHECKING:
-    from models.training.splits import Split
-
-ALIASES = {"pool": "type"}
-"""Other names of heads: `pool` is what FashionBrain calls the type."""
+from pipeline.cli.finetune_command import finetune
+from pipeline.cli.head_options import (
+    ExtraInputs,
+    Hidden,
+    SplitFile,
+    Weights,
+    command_line,
+    inputs_of,
+    kinds_of,
+    names_of,
+    on_epochs,
+    split_of,
+    tell_of_twins,
+    weights_of,
+    widths_of,
+)
+from pipeline.cli.output import emit, log
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -28,9 +32,6 @@ group = typer.Typer(
     help="Train, plot and test heads (color, brand, type, ...) on cached features. First: `atelier features`.",
 )
 
-SplitFile = Annotated[
-    Path | None, typer.Option("--split", help="split.parquet of an earlier run: the same products test again")
-]
 Features = Annotated[list[Path], typer.Option("--features", help="folder made by `atelier features`; again for more")]
 
 
@@ -61,11 +62,9 @@ def train(
     lr: Annotated[float | None, typer.Option(help="learning rate; default: 0.001 for adamw, 0.01 for sgd")] = None,
     batch: Annotated[int, typer.Option(min=1, help="rows a step")] = 256,
     balance: Annotated[float, typer.Option(min=0, max=1, help="0: rows weigh alike; 1: labels weigh alike")] = 0.0,
-    weight: Annotated[list[str] | None, typer.Option(help="HEAD=NUMBER: weight of a head's loss in the sum")] = None,
-    extra_input: Annotated[
-        list[str] | None,
-        typer.Option(help="HEAD=NAME: a further input of a head; color=color_histogram joins the measured colors"),
-    ] = None,
+    weight: Weights = None,
+    extra_input: ExtraInputs = None,
+    hidden: Hidden = None,
     smoothing: Annotated[float, typer.Option(min=0, max=0.5, help="share of the target spread over all labels")] = 0.0,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="share of the inputs dropped in training")] = 0.5,
     weight_decay: Annotated[
@@ -114,10 +113,10 @@ def train(
 
     decays = (1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays
     request = Request(
-        heads=_kinds(head, multi or []),
+        heads=kinds_of(head, multi or []),
         min_count=min_count,
         precision=precision,
-        split=_split(split, split_seed, validation, held_out),
+        split=split_of(split, split_seed, validation, held_out),
         options=HeadOptions(
             recipe=recipe,
             epochs=epochs,
@@ -131,90 +130,18 @@ def train(
             seed=seed,
         ),
         start={read_card(path).name: path for path in start or []},
-        weights=_weights(weight or []),
-        inputs=_inputs(extra_input or []),
+        weights=weights_of(weight or []),
+        inputs=inputs_of(extra_input or []),
+        hidden=widths_of(hidden),
         words=Words(licence, data, command_line()),
-        open_set=OpenRequest(_names(open_head), leave_out, expect_unknown, split_seed),
+        open_set=OpenRequest(names_of(open_head), leave_out, expect_unknown, split_seed),
     )
     joined = join_features([read_features(folder) for folder in features])
-    with _epochs(f"train {', '.join(request.heads)}", epochs) as on_epoch:
+    with on_epochs(f"train {', '.join(request.heads)}", epochs) as on_epoch:
         made = train_heads(joined, request, out, on_epoch, resume=resume)
-    _tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
-    emit(
-        {
-            "out": str(out),
-            "cards": {name: str(path) for name, path in made.cards.items()},
-            "figures": made.figures,
-            "near_duplicates": made.near_duplicates,
-            "epochs": made.epochs,
-        }
-    )
-
-
-@contextmanager
-def _epochs(words: str, epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A progress bar of epochs, whose figures are logged as they come."""
-    with progress(words, epochs, "epochs") as advance:
-
-        def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
-            log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-            advance()
-
-        yield on_epoch
-
-
-def _kinds(heads: list[str], multi: list[str]) -> dict[str, Literal["single", "multi"]]:
-    names, several = _names(heads), set(_names(multi))
-    if strange := sorted(several - set(names)):
-        raise InputError(f"--multi is for {strange[0]!r}, which is not trained here; --head {strange[0]} is missing")
-    return {name: "multi" if name in several else "single" for name in names}
-
-
-def _names(heads: list[str] | None) -> tuple[str, ...]:
-    return tuple(ALIASES.get(name, name) for name in heads or [])
-
-
-def _split(path: Path | None, seed: int, validation: float, held_out: float) -> Split:
-    from models.training.splits import Split, read_split
-
-    rule = Split(seed, validation, held_out)
-    return read_split(path, rule) if path else rule
-
-
-def _tell_of_twins(out: Path, checked: int, same: int, alike: int) -> None:
-    if same or alike:
-        log.warning(
-            "of %d test pictures %d are in training too, under another product, and %d more show the same scene: "
-            "see %s/near_duplicates.csv",
-            *(checked, same, alike, out),
-        )
-
-
-def _weights(texts: list[str]) -> dict[str, float]:
-    weights = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            weights[ALIASES.get(name, name)] = float(number)
-        except ValueError:
-            raise InputError(f"--weight is HEAD=NUMBER, not {text!r}") from None
-    return weights
-
-
-def _inputs(texts: list[str]) -> dict[str, tuple[str, ...]]:
-    inputs: dict[str, tuple[str, ...]] = {}
-    for text in texts:
-        name, separator, extra = text.partition("=")
-        if not separator:
-            raise InputError(f"--extra-input is HEAD=NAME, such as color=color_histogram, not {text!r}")
-        head = ALIASES.get(name, name)
-        inputs[head] = (*inputs.get(head, ()), extra)
-    return inputs
-
-
-def command_line() -> str:
-    """The command being run, as a person would type it."""
-    return shlex.join(["atelier", *sys.argv[1:]])
+    tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
+    answer = {"out": str(out), "cards": {name: str(path) for name, path in made.cards.items()}}
+    emit({**answer, "figures": made.figures, "near_duplicates": made.near_duplicates, "epochs": made.epochs})
 
 
 def plot(
@@ -263,7 +190,7 @@ def test(
 
     data = join_features([read_features(folder) for folder in features])
     own = split_of_run(card) if split_seed is None and held_out is None else None
-    chosen = None if everything else _split(split or own, split_seed or 0, 0.15, held_out or 0.15)
+    chosen = None if everything else split_of(split or own, split_seed or 0, 0.15, held_out or 0.15)
     if chosen and not (split or own) and not chosen.tests_like(stated := read_card(card).split):
         log.warning(
             "this may test on photos that trained the head: its card states another split: %s", stated or "none"
@@ -275,90 +202,3 @@ def test(
 
         pictures = plot_predictions(plots, read_card(card).name)
     emit({"card": str(card), **figures, **({"pictures": [str(path) for path in pictures]} if plots else {})})
-
-
-def finetune(
-    out: Annotated[Path, typer.Argument(help="folder of the run: cards of backbone and heads, metrics.jsonl")],
-    features: Annotated[Path, typer.Option(help="folder made by `atelier features --pictures`")],
-    head: Annotated[list[str], typer.Option(help="attribute to learn (a label column); again for several at once")],
-    backbone: Annotated[Path | None, typer.Option(help="card of the backbone; default: the starter's")] = None,
-    name: Annotated[str, typer.Option(help="name of the new backbone's card")] = "backbone",
-    multi: Annotated[list[str] | None, typer.Option(help="heads that may give several labels at once")] = None,
-    extra_input: Annotated[list[str] | None, typer.Option(help="HEAD=NAME: a further input of a head")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from the run's checkpoint")] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the training pictures, at the most")] = 8,
-    lr: Annotated[float, typer.Option(help="learning rate of the heads; the backbone gets a tenth and less")] = 3e-3,
-    frozen: Annotated[int, typer.Option(min=0, max=3, help="stages from the bottom that do not learn")] = 1,
-    batch: Annotated[int, typer.Option(min=1, help="pictures a step")] = 32,
-    balance: Annotated[float, typer.Option(min=0, max=1, help="1: labels of the first head are drawn alike")] = 0.0,
-    mix: Annotated[
-        float, typer.Option(min=0, max=1, help="mixup: blend pictures and labels, against learning by heart; 0: none")
-    ] = 0.2,
-    min_count: Annotated[int, typer.Option(min=1, help="training rows a label needs to be learned")] = 10,
-    precision: Annotated[float, typer.Option(min=0.01, max=0.999, help="wanted share of right answers")] = 0.9,
-    open_head: Annotated[
-        list[str] | None, typer.Option("--open", help="head that may answer (unknown), as in classify train")
-    ] = None,
-    leave_out: Annotated[
-        float, typer.Option(min=0, max=0.9, help="share of the labels of --open heads left out")
-    ] = 0.1,
-    split: SplitFile = None,
-    validation: Annotated[float, typer.Option(help="share of the products that choose epoch and thresholds")] = 0.15,
-    held_out: Annotated[float, typer.Option(help="share of the products that only test")] = 0.15,
-    split_seed: Annotated[int, typer.Option(help="another seed is another split of the products")] = 0,
-    seed: Annotated[int, typer.Option(help="of order and augmentation")] = 0,
-    licence: Annotated[str, typer.Option(help="licence of the weights, for the card")] = "",
-    data: Annotated[str, typer.Option(help="what the training data are, for the card")] = "",
-) -> None:
-    """Fine-tune the backbone together with heads: better answers for minutes to hours of training.
-
-    Several heads share the backbone, their losses are summed, and pictures are only augmented in ways that every
-    head allows (no hue jitter with color, no mirroring with brand). Put the new cards into a release:
-
-        atelier features var/features/shop --labels shop/labels.csv --label-column type --pictures
-
-        atelier classify finetune var/runs/shop --features var/features/shop --head type
-
-        atelier release create var/releases/2 --from starter --card var/runs/shop/cards/backbone.toml
-            --card var/runs/shop/cards/type.toml --without color ...
-
-    Heads and captioners of other backbones do not fit the new one: leave them out or train them on its features.
-    """
-    from models.devices import capabilities, choose
-    from models.release_cards import STARTER, read_release
-    from models.training.classify import Request, Words
-    from models.training.features import join_features, read_features, read_pictures
-    from models.training.finetune import TuneOptions
-    from models.training.open_set import OpenRequest
-    from models.training.tuned_release import TuneRequest, tune
-
-    request = Request(
-        heads=_kinds(head, multi or []),
-        min_count=min_count,
-        precision=precision,
-        split=_split(split, split_seed, validation, held_out),
-        inputs=_inputs(extra_input or []),
-        words=Words(licence, data, command_line()),
-        open_set=OpenRequest(_names(open_head), leave_out, seed=split_seed),
-    )
-    options = TuneOptions(epochs=epochs, lr=lr, frozen=frozen, batch=batch, balance=balance, mix=mix, seed=seed)
-    enrich = settings().enrich
-    placement = choose(enrich.device, enrich.precision, capabilities())
-    log.info("fine-tuning on %s in %s", placement.device, placement.precision)
-    start = backbone or STARTER / "cards" / f"{read_release(STARTER).backbone[0].name}.toml"
-    with _epochs(f"fine-tune {', '.join(request.heads)}", epochs) as on_epoch:
-        wanted = TuneRequest(request, options, name)
-        joined, pictures = join_features([read_features(features)]), read_pictures(features)
-        card, made = tune(joined, pictures, start, wanted, placement, out, on_epoch, resume=resume)
-    _tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
-    emit(
-        {
-            "out": str(out),
-            "backbone": str(card),
-            "cards": {one: str(path) for one, path in made.cards.items()},
-            "figures": made.figures,
-            "epochs": made.epochs,
-            "device": placement.device,
-            "precision": placement.precision,
-        }
-    )

@@ -60,7 +60,7 @@ def compare(
     from models.training.heads import HeadOptions
     from models.training.naive import compare_heads
     from models.training.splits import Split
-    from pipeline.cli.classify_commands import ALIASES
+    from pipeline.cli.head_options import ALIASES
 
     heads = [ALIASES.get(name, name) for name in head]
     several = {ALIASES.get(name, name) for name in multi or []}

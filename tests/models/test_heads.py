@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.cards import Card, read_card, write_card
-from models.errors import DataError
-from models.heads import Answer, Head, LoadedHead, head_tensors, join_inputs, labels_of, load_head
+from models.errors import CardError, DataError
+from models.heads import Answer, Head, LoadedHead, dropped, head_tensors, join_inputs, labels_of, load_head
 
 
 def loaded(kind: str, thresholds: dict[str, float], extra: dict[str, int] | None = None) -> LoadedHead:
@@ -55,3 +55,31 @@ def test_standardizing_survives_constant_columns() -> None:
     assert head(torch.tensor([[2.0, 5.0]])).isfinite().all()
     assert head.mean.tolist() == [2.0, 5.0]
     assert head.std.tolist() == [1.0, 1.0]
+
+
+def test_a_hidden_layer_is_written_and_loaded_with_the_head(tmp_path) -> None:
+    module = Head(4, 3, hidden=8)
+    with torch.no_grad():
+        module.hidden.weight.copy_(module.hidden.weight.half())
+        module.linear.weight.copy_(module.linear.weight.half())
+    card = Card("head", "x", "mlp", "", labels=("a", "b", "c"), options={"hidden": 8})
+    path = write_card(card, head_tensors(module), tmp_path)
+    x = torch.randn(5, 4)
+    assert torch.equal(load_head(read_card(path), tmp_path, "cpu", 4).module(x), module(x))
+
+
+@pytest.mark.parametrize(("architecture", "options"), [("mlp", {}), ("linear", {"hidden": 8}), ("forest", {})])
+def test_a_head_of_another_architecture_is_refused(tmp_path, architecture, options) -> None:
+    card = Card("head", "x", architecture, "", labels=("a", "b", "c"), options=options)
+    path = write_card(card, head_tensors(Head(4, 3)), tmp_path)
+    with pytest.raises(CardError, match=architecture):
+        load_head(read_card(path), tmp_path, "cpu", 4)
+
+
+def test_dropout_keeps_the_mean_and_repeats_with_its_generator() -> None:
+    x = torch.ones(200, 50)
+    once, again = (dropped(x, 0.4, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(once, again)
+    assert once.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
+    assert abs(float(once.mean()) - 1) < 0.03
+    assert dropped(x, 0.0, None) is x

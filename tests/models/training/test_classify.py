@@ -157,7 +157,7 @@ def test_a_saved_split_is_used_again_and_leaks_are_refused(tmp_path: Path) -> No
     assert again.figures["type"]["test"] == first.figures["type"]["test"]
     assert "as saved in split.parquet" in read_card(again.cards["type"]).split
     elsewhere = Split(9, 0.2, 0.2)
-    with pytest.raises(DataError, match=r"held out now.*trained or tuned the head.*--split"):
+    with pytest.raises(DataError, match=r"held out now.*trained or tuned.*--split"):
         train_heads(data, request(split=elsewhere, start=dict(first.cards)), tmp_path / "c")
     with pytest.raises(DataError, match="trained or tuned"):
         judge_head(first.cards["type"], data, elsewhere)

@@ -20,7 +20,7 @@ from models.release import load_release
 from models.release_cards import STARTER, write_release
 from models.training.augment import NOTHING, Augmentation, augment, augmentation_for
 from models.training.classify import Request
-from models.training.features import FeatureSet
+from models.training.features import FeatureSet, Pictures
 from models.training.finetune import Tuned, TuneOptions
 from models.training.heads import HeadOptions
 from models.training.splits import Split
@@ -34,7 +34,7 @@ WANTED = TuneRequest(
 )
 
 
-def pictures(n: int = 64) -> np.ndarray:
+def pictures(n: int = 64) -> Pictures:
     """Upright or lying bars, noise on top."""
     rng = np.random.default_rng(0)
     made = rng.integers(0, 120, (n, 3, SIDE, SIDE), np.uint8)
@@ -42,7 +42,7 @@ def pictures(n: int = 64) -> np.ndarray:
         at = int(rng.integers(4, 20))
         bar = (slice(None), slice(at, at + 7)) if number % 2 else (slice(at, at + 7), slice(None))
         made[number][:, bar[0], bar[1]] += 120
-    return made
+    return Pictures([made[: n // 3], made[n // 3 :]])
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_everything_learns_and_the_cards_make_a_release(tmp_path: Path, start: P
 
     write_release(tmp_path, {"backbone": f"cards/{path.name}", "heads": {"type": "cards/type.toml"}})
     release = load_release(tmp_path, "cpu", "fp32")
-    features = release.features(torch.from_numpy(pictures()))
+    features = release.features(torch.from_numpy(pictures().take(np.arange(64))))
     wanted = features_of(build_backbone(read_card(path), path.parent), read_card(path), pictures(), CPU)
     np.testing.assert_allclose(features, wanted, atol=5e-3, rtol=5e-3)
     said = [answer.best for answer in release.classify(features)["type"]]
@@ -84,7 +84,13 @@ def test_everything_learns_and_the_cards_make_a_release(tmp_path: Path, start: P
 
 def test_the_quick_form_computes_the_same_feature(start: Path) -> None:
     backbone = build_backbone(read_card(start), start.parent).eval()
-    x = torch.from_numpy(pictures(4)).float().sub(127).div(128).contiguous(memory_format=torch.channels_last)
+    x = (
+        torch.from_numpy(pictures(4).take(np.arange(4)))
+        .float()
+        .sub(127)
+        .div(128)
+        .contiguous(memory_format=torch.channels_last)
+    )
     with torch.no_grad():
         wanted = backbone(x)
         made = Tuned(backbone, {"type": Head(backbone.dim, 2)}, 1).eval().feature(x)
@@ -109,7 +115,7 @@ def test_a_resumed_run_ends_like_one_never_interrupted(tmp_path: Path, start: Pa
 
 def test_wrong_pictures_or_features_are_refused(tmp_path: Path, start: Path, data: FeatureSet) -> None:
     with pytest.raises(CardError, match="not those"):
-        tune(data, pictures()[:5], start, WANTED, CPU, tmp_path)
+        tune(data, pictures(5), start, WANTED, CPU, tmp_path)
     with pytest.raises(DataError, match="not made by the backbone"):
         tune(replace(data, backbone="other"), pictures(), start, WANTED, CPU, tmp_path)
     with pytest.raises(DataError, match="nothing to resume"):
@@ -146,7 +152,7 @@ def test_without_flip_directions_stay() -> None:
 
 
 def test_augmentation_repeats_with_its_seed_and_stays_in_range() -> None:
-    batch = torch.from_numpy(pictures(6))
+    batch = torch.from_numpy(pictures(6).take(np.arange(6)))
     first, second = (augment(batch, Augmentation(), torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
     assert float(first.min()) >= 0

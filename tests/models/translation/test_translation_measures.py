@@ -159,3 +159,13 @@ def test_figures_tell_a_right_translator_from_one_that_does_nothing(pair: Pictur
 def test_labels_must_be_those_of_the_judge(pair: PicturePair) -> None:
     with pytest.raises(DataError, match=r"Shoes.*Dress, Boots, Heels"):
         make_bench(pair, "a", StripeJudge(), Plan(target_labels=("Shoes",)))
+
+
+def test_the_color_of_chance_is_not_that_of_the_neighbor(pair: PicturePair) -> None:
+    """Photos of one product lie side by side: their colors agree whether or not color transfers."""
+    judge = StripeJudge()
+    bench = replace(make_bench(pair, "a", judge, Plan()), sources=np.repeat(np.eye(2, dtype=np.uint8) * 200, 2, axis=0))
+    grays = np.repeat(np.array([[0, 1], [1, 0]], np.float32), 2, axis=0)
+    sources = np.broadcast_to((grays[:, :1, None, None] * 200).astype(np.uint8), (4, 3, 32, 32)).copy()
+    bench = replace(bench, sources=sources, seen_sources=judge.look(sources))
+    assert measure(Nothing(), Nothing(), bench, judge)["color_distance_chance"] == 1

@@ -22,7 +22,7 @@ from models.translation.memory import available, check_memory, estimate
 from models.translation.options import TranslateOptions
 from models.translation.pictures import PicturePair, load_size, read_pictures
 from models.translation.plots import plot_run
-from models.translation.run import TranslatorRun, card_of_side, cards_of, train_translator
+from models.translation.run import TranslatorRun, card_of_side, cards_of, steps_left, train_translator
 from models.translation.trainer import CHECKPOINT, TranslatorTraining
 from models.translation.translator import Words, load_both
 
@@ -193,6 +193,7 @@ def test_a_resumed_run_drops_what_lies_behind_its_checkpoint(
     with pytest.raises(Killed):
         train_translator(pair, run, CPU, lambda: None, kill)
     assert len(read_log(tmp_path)) == 2  # the second epoch's checkpoint was never written
+    assert [steps_left(pair, run, resume=resume) for resume in (False, True)] == [6, 3]
     made = train_translator(pair, run, CPU, lambda: None, lambda *_: None, resume=True)
     assert made["epochs"] == 2
     assert [line["epoch"] for line in read_log(tmp_path)] == [1, 2]
@@ -204,6 +205,9 @@ def test_a_torn_checkpoint_never_replaces_a_good_one(pair: PicturePair, tiny: Tr
     training.save()
     (tmp_path / f"{CHECKPOINT}.partial").write_bytes(b"torn")
     assert TranslatorTraining(pair, tiny, CPU, tmp_path).resume() == 0
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:1000])
+    with pytest.raises(DataError, match="is damaged"):
+        TranslatorTraining(pair, tiny, CPU, tmp_path).resume()
 
 
 def test_memory_grows_with_what_is_asked_for() -> None:

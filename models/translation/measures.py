@@ -120,13 +120,14 @@ def measure(there: Translator, back: Translator, bench: Bench, judge: Judge) -> 
     variants = there(bench.sources)
     cycle = back(variants)
     seen = _look(judge, variants)
+    others = np.roll(seen.colors, len(variants) // 2, axis=0)  # neighbors may be photos of one product
     error = np.abs(cycle.astype(np.float32) - bench.sources.astype(np.float32)).mean() / 255
     numbers = {
         "n": len(variants),
         "n_reference": len(bench.seen_real.features),
         "features": judge.name,
         "color_distance": float(hellinger(bench.seen_sources.colors, seen.colors).mean()),
-        "color_distance_chance": float(hellinger(bench.seen_sources.colors, np.roll(seen.colors, 1, axis=0)).mean()),
+        "color_distance_chance": float(hellinger(bench.seen_sources.colors, others).mean()),
         "cycle_error": float(error),
         **_structure(seen, bench, judge),
         **_quality(seen, bench),

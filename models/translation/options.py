@@ -62,6 +62,8 @@ class TranslateOptions:
             raise DataError(f"there is no generator {self.generator!r}; there are {', '.join(GENERATORS)}")
         if self.loss not in {"lsgan", "bce"}:
             raise DataError(f"there is no loss {self.loss!r}; there are lsgan, bce")
+        if self.lr <= 0 or min(self.cycle, self.identity, self.pool, self.steps_per_epoch) < 0:
+            raise DataError("lr is above 0; cycle, identity, pool and steps_per_epoch are at least 0")
         if not 0 <= self.average < 1:
             raise DataError(f"average is {self.average}: it lies in [0, 1), such as 0.999, and 0 keeps no average")
         if min(self.epochs, self.decay_epochs) < 0 or self.epochs + self.decay_epochs < 1 or self.batch < 1:

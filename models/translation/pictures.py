@@ -79,12 +79,13 @@ class Side:
 
 @dataclass(frozen=True)
 class PicturePair:
-    """Photos of both sides; `digest` is of the files and their order."""
+    """Photos of both sides; `digest` is of the files and their order, `split` says how they were parted."""
 
     size: int
     a: Side
     b: Side
     digest: str
+    split: str = ""
 
     def side(self, letter: str) -> Side:
         """Side `a` or `b`."""
@@ -123,8 +124,11 @@ class PictureWriter:
         self._counts[side, part] = at + 1
         self._rows.append({"side": side, "part": part, **row})
 
-    def close(self, names: Mapping[str, str], labels: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    def close(self, names: Mapping[str, str], labels: Mapping[str, Sequence[str]], split: str = "") -> dict[str, Any]:
         """Finish; returns what `meta.json` says.
+
+        Args:
+            split: how training and test were told apart, in words for the cards.
 
         Raises:
             DataError: a side has no picture to train on, or none to test on.
@@ -145,6 +149,7 @@ class PictureWriter:
             **{side: {"name": names[side], "labels": list(labels[side])} for side in SIDES},
             "counts": {f"{side}_{part}": count for (side, part), count in self._counts.items()},
             "digest": digest,
+            "split": split,
         }
         (self.folder / META).write_text(json.dumps(meta, indent=1))
         return meta
@@ -169,7 +174,8 @@ def read_pictures(folders: Sequence[Path]) -> PicturePair:
         return Side(metas[0][letter]["name"], tuple(labels), parts["train"], parts["test"])
 
     digest = hashlib.sha256("".join(meta["digest"] for meta in metas).encode()).hexdigest()
-    return PicturePair(metas[0]["size"], side("a"), side("b"), digest)
+    split = "; ".join(dict.fromkeys(meta["split"] for meta in metas if meta.get("split")))
+    return PicturePair(metas[0]["size"], side("a"), side("b"), digest, split)
 
 
 def _array(folder: Path, side: str, part: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from models.translation.memory import Need, available, check_memory
 from models.translation.options import TranslateOptions
 from models.translation.pictures import PicturePair
 from models.translation.samples import PAGE, SamplePage
-from models.translation.trainer import CHECKPOINT, TranslatorTraining
+from models.translation.trainer import CHECKPOINT, TranslatorTraining, read_checkpoint, steps_per_epoch
 from models.translation.translator import Words, write_cards
 
 log = logging.getLogger("atelier")
@@ -84,6 +84,17 @@ def refuse_existing(folder: Path) -> None:
         raise DataError(f"{folder} already holds a run: go on with --resume, or name another folder")
 
 
+def steps_left(pictures: PicturePair, run: TranslatorRun, *, resume: bool) -> int:
+    """Steps that a training with these arguments will take.
+
+    Raises:
+        DataError: see `TranslatorTraining.resume`.
+    """
+    done = read_checkpoint(run.folder / CHECKPOINT)["position"] if resume else {"epoch": 1, "step": 0}
+    steps = steps_per_epoch(pictures, run.options)
+    return max(0, (run.options.total_epochs - done["epoch"] + 1) * steps - done["step"])
+
+
 def train_translator(
     pictures: PicturePair,
     run: TranslatorRun,
@@ -119,7 +130,9 @@ def train_translator(
 
     def finish_epoch(epoch: int, losses: dict[str, float]) -> None:
         seconds = time.perf_counter() - epoch_started[0]
-        journal.add(epoch, **losses, rate=run.options.rate(epoch), seconds=round(seconds, 3), **_verdicts(losses))
+        journal.add(
+            epoch, **losses, rate=run.options.rate(epoch), seconds=round(seconds, 3), **_verdicts(epoch, losses)
+        )
         samples.add(epoch, training.generators(), losses)
         if run.card_every and epoch % run.card_every == 0:
             write_cards(
@@ -137,10 +150,24 @@ def train_translator(
     }
 
 
-def _verdicts(losses: dict[str, float]) -> dict[str, str]:
+def _verdicts(epoch: int, losses: dict[str, float]) -> dict[str, str]:
     """Whether each discriminator's accuracy is healthy; says so where it is not."""
-    made = {letter: Band().verdict(losses[f"discriminator_{letter}_accuracy"]) for letter in "ab"}
-    return {f"balance_{letter}": verdict for letter, verdict in made.items()}
+    made = {}
+    for letter in "ab":
+        share = losses[f"discriminator_{letter}_accuracy"]
+        verdict = made[f"balance_{letter}"] = Band().verdict(share)
+        if verdict != "balanced":
+            said = "learns nothing from a judge that is always right" if share > 0.5 else "is never corrected"
+            log.warning(
+                "epoch %d: discriminator %s is right %.0f %% of the time (%s): the generator of side %s %s",
+                epoch,
+                letter,
+                100 * share,
+                verdict,
+                letter,
+                said,
+            )
+    return made
 
 
 def _rate(training: TranslatorTraining, first: int, seconds: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,26 @@ def build_networks(options: TranslateOptions) -> Networks:
         generator.checkpointing = options.checkpointing
     discriminators = [build_discriminator(options.discriminator_width) for _ in range(2)]
     return Networks(*generators, *discriminators)
+
+
+def steps_per_epoch(pictures: PicturePair, options: TranslateOptions) -> int:
+    """Steps until every picture of the larger side has been seen, unless the options say otherwise."""
+    larger = max(len(pictures.a.train), len(pictures.b.train))
+    return options.steps_per_epoch or -(-larger // options.batch)
+
+
+def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """The state that a training put down.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise DataError(f"there is nothing to resume: no {path}")
+    try:
+        return torch.load(path, weights_only=True, map_location=device)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise DataError(f"{path} is damaged, start the run anew in another folder: {error}") from None
 
 
 class TranslatorTraining:
@@ -90,9 +111,8 @@ class TranslatorTraining:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps until every picture of the larger side has been seen, unless the options say otherwise."""
-        larger = max(len(self.pictures.a.train), len(self.pictures.b.train))
-        return self.options.steps_per_epoch or -(-larger // self.options.batch)
+        """See the function of that name."""
+        return steps_per_epoch(self.pictures, self.options)
 
     def fit(self, on_step: OnStep, on_epoch: OnEpoch, checkpoint_every: int = 0) -> None:
         """Train from where the state is to the end.
@@ -218,9 +238,7 @@ class TranslatorTraining:
             DataError: there is no checkpoint, or it is of other options or other pictures.
         """
         path = self.folder / CHECKPOINT
-        if not path.is_file():
-            raise DataError(f"there is nothing to resume: no {path}")
-        state = torch.load(path, weights_only=True, map_location=self.placement.device)
+        state = read_checkpoint(path, self.placement.device)
         try:
             self.options.refuse_others(state["options"])
             if state["pictures"] != self.pictures.digest:

@@ -150,7 +150,7 @@ def write_cards(
             preprocessing=preprocessing(options.size),
             licence=words.licence,
             data=words.data,
-            split=words.split,
+            split=words.split or pictures.split,
             seed=options.seed,
             command=words.command,
             figures=words.figures,

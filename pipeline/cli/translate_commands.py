@@ -192,7 +192,6 @@ def train(
     from models.translation.pictures import read_pictures
     from models.translation.run import TranslatorRun, refuse_existing
     from models.translation.translator import Words
-    from pipeline.cli.translate_parts import split_of
 
     recipe = {field.name: context.params[field.name] for field in fields(TranslateOptions)}
     options = TranslateOptions(**recipe | {"augment": tuple(augment or ())})
@@ -208,7 +207,7 @@ def train(
             _prepared(_wanted((a, b), (None, None), (None, None), source, split), size, folders[0])
     elif a or b or catalog:
         raise InputError("name --pictures, or --a and --b, not both")
-    words = Words(licence, data, "" if picture_folder else split_of(*split).words(), _command())
+    words = Words(licence, data, command=_command())
     (out / RUN).write_text(json.dumps({"pictures": [str(folder.absolute()) for folder in folders]}, indent=1) + "\n")
     run = TranslatorRun(out, options, words, checkpoint_every, card_every, samples)
     emit({"out": str(out), **_train(read_pictures(folders), run, resume=resume)})
@@ -216,12 +215,12 @@ def train(
 
 def _train(pair: PicturePair, run: TranslatorRun, *, resume: bool) -> dict[str, Any]:
     from models.devices import capabilities, choose
-    from models.translation.run import train_translator
+    from models.translation.run import steps_left, train_translator
 
     enrich = settings().enrich
     placement = choose(enrich.device, enrich.precision, capabilities())
     log.info("training %s on %s in %s", run.options.generator, placement.device, placement.precision)
-    with progress("train", None, "steps") as advance:
+    with progress("train", steps_left(pair, run, resume=resume), "steps") as advance:
 
         def on_epoch(epoch: int, losses: dict[str, float]) -> None:
             log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.3f}" for name, value in losses.items()))

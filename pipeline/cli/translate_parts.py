@@ -81,6 +81,11 @@ def split_of(seed: int, held_out: float) -> Split:
     return Split(seed, validation=(1 - held_out) / 2, test=held_out)
 
 
+def split_words(split: Split) -> str:
+    """What `split_of` does, for the cards."""
+    return f"by sha256 of the product, seed {split.seed}: {split.test:.0%} test, the rest training"
+
+
 def prepare(wanted: Wanted, size: int, out: Path, settings: Settings, advance: Callable[[int], None]) -> dict[str, Any]:
     """Decode and resize the photos of both sides into the folder `out`; returns counts and what was left out.
 
@@ -103,7 +108,8 @@ def prepare(wanted: Wanted, size: int, out: Path, settings: Settings, advance: C
                 left_out[picture] += 1
             else:
                 writer.add(side, row["part"], picture, {"file": row["file"], "product_id": row["product_id"]})
-    meta = writer.close(names, {side: photos.labels for side, photos in found.items()})
+    split = "test photos lie in folders of their own" if any(wanted.tests.values()) else split_words(wanted.split)
+    meta = writer.close(names, {side: photos.labels for side, photos in found.items()}, split)
     return {**{key: meta[key] for key in ("size", "counts")}, "names": names, "left_out": dict(left_out)}
 
 

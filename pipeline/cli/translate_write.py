@@ -46,7 +46,7 @@ def write(
     placement = choose(chosen.enrich.device, chosen.enrich.precision, capabilities())
     translator = load_translator(read_card(card), card.parent, placement, batch)
     source, target = open_store(images, chosen), open_store(out, chosen)
-    if source.uri == target.uri:
+    if _inside(target.uri, source.uri):  # the next run would translate variants
         raise InputError(f"variants can't be written among the photos they are made of: {images}; name another folder")
     left_out: Counter[str] = Counter()
     started, count, seconds = time.perf_counter(), 0, 0.0
@@ -75,6 +75,12 @@ def write(
             "precision": placement.precision,
         }
     )
+
+
+def _inside(uri: str, other: str) -> bool:
+    """Whether a place is another one, or lies in it."""
+    inner, outer = (one.rstrip("/") if "://" in one else str(Path(one).resolve()) for one in (uri, other))
+    return f"{inner}/".startswith(f"{outer}/")
 
 
 def _batches(

@@ -93,6 +93,8 @@ def test_from_photos_to_variants(cli, shop: Path, release: Path, tmp_path: Path,
     assert card.name == "dress_to_shoes.toml"
     assert 'command = "atelier translate train r/skips ' in card.read_text()
 
+    assert "30% test, the rest training" in card.read_text()
+
     pictures = ("--pictures", "r/skips/pictures")
     run(cli, "translate", "train", "r/deconv", *pictures, *SMALL, "--generator", "ganilla_deconv", "--card-every", 1)
     tested = run(cli, "translate", "test", "r/deconv", "--every", "--release", release)
@@ -120,6 +122,9 @@ def test_from_photos_to_variants(cli, shop: Path, release: Path, tmp_path: Path,
     before = files[3].read_bytes()
     run(cli, "translate", "write", card, shop / "dresses", "variants", "--batch", 3)
     assert files[3].read_bytes() == before
+    for place in (shop / "dresses", shop / "dresses" / "variants"):  # another run would translate variants
+        with pytest.raises(InputError, match="among the photos"):
+            run(cli, "translate", "write", card, shop / "dresses", place)
 
 
 def test_pictures_of_folders(cli, shop: Path, tmp_path: Path, monkeypatch) -> None:
@@ -131,6 +136,7 @@ def test_pictures_of_folders(cli, shop: Path, tmp_path: Path, monkeypatch) -> No
     assert made["counts"]["a_train"] + made["counts"]["a_test"] == 24
     rows = pd.read_parquet("one/rows.parquet")
     assert len(rows) == 48
+    assert json.loads(Path("one/meta.json").read_text())["split"].endswith("seed 0: 30% test, the rest training")
     again = run(cli, "translate", "pictures", "two", *folders, "--test-a", shop / "shoes", "--test-b", shop / "dresses")
     assert again["counts"] == {"a_train": 24, "a_test": 24, "b_train": 24, "b_test": 24}
 
@@ -157,6 +163,7 @@ def test_pictures_of_folders(cli, shop: Path, tmp_path: Path, monkeypatch) -> No
         (("plot", "none"), ModelError, "no training run"),
         (("test", "none"), InputError, "name them with --pictures"),
         (("write", "none.toml", "{shop}", "out"), ModelError, "no model card"),
+        (("train", "r", "--pictures", "p", "--lr", "0"), ModelError, "lr is above 0"),
     ],
 )
 def test_errors_name_what_is_wrong(cli, shop: Path, tmp_path: Path, monkeypatch, arguments, error, words) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import Asset
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from pipeline.alerts import Alert, late, tell
 from pipeline.errors import GateError, InputError, SettingError
@@ -54,6 +54,15 @@ def atelier(*arguments: object) -> dict[str, Any]:
 def option(name: str, value: object) -> list[object]:
     """`[name, value]`, or nothing where there is no value."""
     return [] if value is None or value == "" else [name, value]
+
+
+def publish_unless_overtaken(built: dict[str, Any], *arguments: object) -> dict[str, Any]:
+    """Make an index version live; skipped where one of newer tables is live, which another DAG was quicker to build."""
+    listed = atelier("index", "list")
+    live = next((one for one in listed["versions"] if one["version"] == listed["live"]), None)
+    if live is not None and live["snapshot"] > built["snapshot"]:
+        raise AirflowSkipException(f"index {live['version']} of newer tables is live already")
+    return atelier("index", "publish", built["version"], *arguments)
 
 
 def defaults(pool: str) -> dict[str, Any]:

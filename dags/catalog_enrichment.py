@@ -53,6 +53,7 @@ from atelier_tasks import (
     failed,
     in_pool,
     option,
+    publish_unless_overtaken,
 )
 
 from pipeline.settings import settings
@@ -111,7 +112,7 @@ def judge_index(built: dict[str, Any]) -> dict[str, Any]:
 
 @task(multiple_outputs=True, outlets=[SEARCH_INDEX], **in_pool(INDEX))
 def publish_index(planned: dict[str, Any], built: dict[str, Any]) -> dict[str, Any]:
-    return atelier("index", "publish", built["version"], "--run-id", planned["run_id"])
+    return publish_unless_overtaken(built, "--run-id", planned["run_id"])
 
 
 # a night that went wrong after planning needs it most
@@ -120,7 +121,7 @@ def report(planned: dict[str, Any]) -> dict[str, Any]:
     return atelier("report", "--run", planned["run_id"])
 
 
-@task
+@task(trigger_rule=TriggerRule.NONE_FAILED)  # an index that was overtaken is none
 def finish() -> None:
     """Without a last task behind all, a run whose publishing failed would count as a success."""
 

@@ -94,3 +94,13 @@ def overwrite_feed_for_ever(uri: str, started: Any) -> None:
         number += 1
         warehouse.overwrite("feed", rows_of("feed", [{"product_id": str(number)}]))
         started.set()
+
+
+def compact_for_ever(uri: str, photos: Sequence[Photo]) -> None:
+    """Join small files and make new ones of the same batch, in turn. Meant to be killed."""
+    from pipeline.tables.upkeep import compact
+
+    warehouse = open_at(uri)
+    while True:
+        commit(warehouse, photos, "b2")
+        compact(warehouse, 2)

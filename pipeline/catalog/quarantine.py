@@ -158,6 +158,12 @@ def standing(warehouse: Warehouse, *, reason: str | None = None, key: str | None
         return con.sql(query).to_arrow_table().cast(QUARANTINE.arrow_schema)
 
 
+def given_up(photos: pa.Table) -> pa.Table:
+    """Those of `standing` whose bytes are not known to be bad: they could not be fetched, and were tried enough."""
+    passing = [str(reason) for reason in Reason if not reason.permanent]
+    return photos.filter(pc.field("permanent") & pc.field("reason").isin(passing))
+
+
 def _between(keys: pa.ChunkedArray) -> pc.Expression:
     """A filter that lets a scan skip the files that can't hold any of `keys`."""
     span = pc.min_max(keys).as_py()

@@ -59,24 +59,29 @@ def readmit_photos(
     reason: Why = None,
     key: Annotated[str | None, typer.Option(help="only this photo")] = None,
     everything: Annotated[bool, typer.Option("--all", help="every photo in quarantine")] = False,
+    unreachable: Annotated[
+        bool, typer.Option("--unreachable", help="photos whose bytes never arrived, in however many tries")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="count only; nothing is written")] = False,
 ) -> None:
     """Let photos in again: the next plan takes them up, with their attempts counted from zero.
 
     For photos that were mended elsewhere without new bytes, or after a limit such as decode.max_pixels was raised. A
-    photo that is replaced by other bytes comes back by itself.
+    photo that is replaced by other bytes comes back by itself, and so does one that could not be fetched, until it was
+    tried enrich.retry_attempts times; --unreachable lets those in that were given up like that.
 
     Example: `atelier quarantine readmit --reason too_many_pixels --dry-run`
     """
-    from pipeline.catalog.quarantine import readmit, standing
+    from pipeline.catalog.quarantine import given_up, readmit, standing
     from pipeline.tables import open_warehouse
 
-    if not (reason or key or everything):
-        raise InputError("say which photos: --reason CODE, --key KEY (both narrow it down), or --all")
-    if everything and (reason or key):
-        raise InputError("--all goes without --reason and --key")
+    if not (reason or key or everything or unreachable):
+        raise InputError("say which photos: --reason CODE, --key KEY (both narrow it down), --unreachable, or --all")
+    if ((everything or unreachable) and (reason or key)) or (everything and unreachable):
+        raise InputError("--all and --unreachable go without --reason and --key, and without each other")
     warehouse = open_warehouse(settings())
     found = standing(warehouse, reason=reason, key=key)
+    found = given_up(found) if unreachable else found
     counts = Counter(found.column("reason").to_pylist())
     count = 0 if dry_run else readmit(warehouse, found, datetime.now(UTC))
     log.info("%d photos %s: %s", found.num_rows, "would be re-admitted" if dry_run else "re-admitted", dict(counts))

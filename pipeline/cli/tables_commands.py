@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pipeline.cli import publish_commands
+from pipeline.cli import publish_commands, upkeep_commands
 from pipeline.cli.output import console, emit, log
 from pipeline.errors import InputError
 from pipeline.settings import settings
@@ -45,6 +45,7 @@ def attach(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True, help=inspect.getdoc(tables))
     group.callback()(tables)
     publish_commands.attach(group)
+    upkeep_commands.attach(group)
     app.add_typer(group, name="tables")
     app.command("snapshot")(snapshot)
     app.command("check")(check)

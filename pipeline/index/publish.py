@@ -30,6 +30,11 @@ def versions(store: ObjectStore) -> list[str]:
     return [version for _, _, version in sorted(found)]
 
 
+def snapshots_needed(store: ObjectStore) -> set[int]:
+    """Numbers of the snapshots that finished versions were made from."""
+    return {int(version[:8]) for version in versions(store)}
+
+
 def newest(store: ObjectStore) -> str:
     """The version built last from the newest snapshot.
 

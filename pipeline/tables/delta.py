@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,8 @@ FILE_BYTES = 64 * 2**20
 
 ROW_GROUP_ROWS = 128 * 1024
 """Rows a row group: small enough that readers of one key range skip most of a large file."""
+
+COMPACT_COMMIT_S = 60
 
 CHECKPOINT_COMMITS = 25
 """Whoever opens a table reads the last checkpoint and the commits since, one small file each."""
@@ -143,6 +146,56 @@ class DeltaFolder:
                 **condition,
             )
             return delta.version()
+
+    def compact(self, delta: DeltaTable, partition: str | None) -> int:
+        """Write the small files of one partition anew as few large ones, neighbors staying neighbors; how many went.
+
+        No row changes. A batch that is appended meanwhile is no conflict; progress is committed every minute, so that
+        an attempt that is killed leaves only files that nothing refers to.
+
+        Args:
+            delta: the version it starts from.
+            partition: value of the column the table is partitioned by; None where there is no such column.
+
+        Raises:
+            StaleError: somebody replaced one of the files meanwhile; what was committed before stays.
+        """
+        filters = None if partition is None else [(self.table.partition_by[0], "=", partition)]
+        with translated(self.table.name, self.uri):
+            done = delta.optimize.compact(
+                partition_filters=filters,
+                target_size=FILE_BYTES,
+                max_concurrent_tasks=2,
+                min_commit_interval=COMPACT_COMMIT_S,
+                writer_properties=writer_properties(self.table),
+            )
+        return done["numFilesRemoved"]
+
+    def small_files(self, delta: DeltaTable) -> dict[str | None, int]:
+        """How many files of each partition (None: the table has none) are worth joining."""
+        with translated(self.table.name, self.uri):
+            files = pa.table(delta.get_add_actions(flatten=True))
+        small = files.filter(pc.less(files.column("size_bytes"), FILE_BYTES // 2))
+        if not self.table.partition_by:
+            return {None: small.num_rows}
+        return dict(Counter(small.column(f"partition.{self.table.partition_by[0]}").to_pylist()))
+
+    def vacuum(self, delta: DeltaTable, keep_hours: int, keep_versions: Iterable[int], *, dry_run: bool) -> list[str]:
+        """Remove files that have not been part of the table for `keep_hours` and of none of `keep_versions`.
+
+        Files that no version refers to (an attempt that was killed) go as well, once they are that old.
+
+        Returns:
+            Paths relative to the table; files among them may be gone already.
+        """
+        with translated(self.table.name, self.uri):
+            return delta.vacuum(
+                retention_hours=keep_hours,
+                dry_run=dry_run,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted(set(keep_versions)),
+            )
 
     def dataset(self, delta: DeltaTable, pruning: str | None = None) -> pa_dataset.Dataset:
         """The files of `delta` that may hold rows matching `pruning` (SQL on statistics), as a lazy Arrow data set."""

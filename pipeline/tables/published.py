@@ -183,6 +183,11 @@ def versions(store: ObjectStore) -> list[str]:
     return [version for _, _, version in sorted(found)]
 
 
+def snapshots_needed(store: ObjectStore) -> set[int]:
+    """Numbers of the snapshots that finished versions were made from."""
+    return {int(version[:8]) for version in versions(store)}
+
+
 @dataclass(frozen=True)
 class Garbage:
     """What gc removes (or would): versions, finished or given up, keys of their files, and their bytes."""

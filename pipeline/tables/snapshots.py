@@ -12,6 +12,7 @@ from pipeline.errors import InputError, StaleError
 from pipeline.storage import ObjectMissing, ObjectStore
 
 PREFIX = "snapshots/"
+RETIRED = "snapshots/retired/"
 _KEY = re.compile(re.escape(PREFIX) + r"(\d{8,})\.json")
 
 
@@ -106,9 +107,23 @@ class Snapshots:
             if match:
                 yield int(match[1])
 
+    def retire(self, number: int) -> None:
+        """Take a snapshot out of those that can be asked for; whoever reads it already has until it is `forgotten`."""
+        self._store.put(_key(number, RETIRED), self._store.get(_key(number)).data)
+        self._store.delete(_key(number))
+
+    def retired(self) -> list[tuple[Snapshot, datetime]]:
+        """Retired snapshots, and since when they are."""
+        found = list(self._store.list(RETIRED))
+        return [(Snapshot.from_json(self._store.get(one.key).data), one.modified) for one in found]
+
+    def forget(self, number: int) -> None:
+        """Remove a retired snapshot: its files may go."""
+        self._store.delete(_key(number, RETIRED))
+
     def _latest_number(self) -> int:
         return max(self.numbers(), default=0)
 
 
-def _key(number: int) -> str:
-    return f"{PREFIX}{number:08d}.json"
+def _key(number: int, prefix: str = PREFIX) -> str:
+    return f"{prefix}{number:08d}.json"

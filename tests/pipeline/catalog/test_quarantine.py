@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import PlannedImage
-from pipeline.catalog.quarantine import LONGEST_WAIT, earlier_events, fold, readmit, standing, wait_after
+from pipeline.catalog.quarantine import LONGEST_WAIT, earlier_events, fold, given_up, readmit, standing, wait_after
 from pipeline.cli import quarantine_commands
 from pipeline.errors import InputError, PhotoError, Reason
 from pipeline.settings import EnrichSettings
@@ -162,3 +162,17 @@ def test_commands(sick: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for wrong in ({}, {"everything": True, "key": "a.jpg"}):
         with pytest.raises(InputError, match="--all"):
             quarantine_commands.readmit_photos(**wrong)
+
+
+def test_those_that_were_given_up_are_told_from_those_that_are_bad(shop: Any) -> None:
+    """A fetch that failed too often waits for a person like broken bytes do, but trying it again may help."""
+    for key in ("a.jpg", "b.jpg", "c.jpg"):
+        shop.put(key)
+    shop.plan()
+    etags = {row["image_key"]: row["etag"] for row in shop.warehouse.read("catalog").to_pylist()}
+    for run in ("1", "2", "3"):  # enrich.retry_attempts
+        reject(shop, "a.jpg", Reason.FETCH_TIMEOUT, run, f"a{run}", etags["a.jpg"])
+    reject(shop, "b.jpg", Reason.TRUNCATED, "1", "b1", etags["b.jpg"])
+    reject(shop, "c.jpg", Reason.FETCH_FAILED, "1", "c1", etags["c.jpg"])
+    assert standing(shop.warehouse).num_rows == 3
+    assert given_up(standing(shop.warehouse)).column("image_key").to_pylist() == ["a.jpg"]

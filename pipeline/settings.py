@@ -284,6 +284,18 @@ class DaskSettings(Section):
     )
 
 
+class TrainingSettings(Section):
+    """What the DAG `model_training` learns from: labels as `atelier features` takes them."""
+
+    labels: str | None = Field(None, description="CSV or Parquet with a row a photo, a path or s3://...; none: no run")
+    images: str | None = Field(None, description="folder or prefix of the photos; default: the folder of the labels")
+    file_column: str | None = Field(None, description="column with the photo's path under images; default: file")
+    product_column: str | None = Field(None, description="column with the product: its photos stay together")
+    heads: tuple[str, ...] = Field(("type",), description="what is learned: COLUMN or HEAD=COLUMN[:first-word]")
+    folder: str = Field("var/training", description="folder of the runs; every task has to see the same one")
+    releases: str = Field("var/releases", description="folder or prefix of releases that a candidate is promoted in")
+
+
 class Settings(BaseSettings):
     """Everything that may differ between a laptop and a cluster."""
 
@@ -304,6 +316,7 @@ class Settings(BaseSettings):
     report: ReportSettings = ReportSettings()
     airflow: AirflowSettings = AirflowSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    training: TrainingSettings = TrainingSettings()
     dask: DaskSettings = DaskSettings()
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from pipeline.cli import promote_commands
 from pipeline.cli.output import console, emit
 from pipeline.errors import InputError
 from pipeline.settings import settings
@@ -28,6 +29,7 @@ def attach(app: typer.Typer) -> None:
     group.command("list")(list_releases)
     group.command("show")(show)
     group.command("verify")(verify)
+    promote_commands.attach(group)
     app.add_typer(group, name="release")
 
 

@@ -26,7 +26,8 @@ def report(
 
     It goes to `<warehouse.uri>/reports/<run_id>.html`; `reports/index.html` lists all runs. The page needs no network
     and stays under 5 MB whatever the run's size: photos are small copies inside it, bounded in number
-    and bytes by the settings `report.*`.
+    and bytes by the settings `report.*`. The run's figures, for Prometheus, go to
+    `<warehouse.uri>/metrics/<run_id>.prom`.
 
     **Examples**
 
@@ -34,12 +35,15 @@ def report(
 
     `atelier report --run 20261123T020000Z-1f3a9c`
     """
+    from pipeline.metrics import write_metrics
     from pipeline.report.write import write_report
 
     written = write_report(settings(), run, snapshot)
     if written.run_id is None:
         log.warning("no run has been recorded yet: only the list of reports was written")
-    emit({"uri": written.uri, "run_id": written.run_id, "snapshot": written.snapshot, "bytes": written.bytes})
+    metrics = write_metrics(settings(), written.run_id) if written.run_id else None
+    facts = {"uri": written.uri, "run_id": written.run_id, "snapshot": written.snapshot, "bytes": written.bytes}
+    emit({**facts, "metrics": metrics})
     if show:
         _open(written.uri, written.local is not None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +160,14 @@ def main_garment_share(found: Sequence[Detections], truths: Sequence[Truth], iou
 def _iou_with_largest(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     largest = np.prod(wanted[:, 2:] - wanted[:, :2], axis=1).argmax()
     return box_iou(torch.from_numpy(boxes), torch.from_numpy(wanted[largest : largest + 1])).numpy()
+
+
+def share_interval(right: int, count: int) -> tuple[float, float]:
+    """95 % interval of the share right / count (Wilson 1927), in [0, 1]; `count` is at least 1."""
+    z, share = 1.96, right / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return middle - half, middle + half
 
 
 def flat(figures: Mapping[str, Any]) -> dict[str, float]:

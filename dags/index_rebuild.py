@@ -47,17 +47,18 @@ from atelier_tasks import (
 
 
 @task
-def choose() -> int | None:
+def choose() -> dict[str, int | None]:
     """The number of the snapshot; None: the latest there is."""
     context = get_current_context()
     named = context["params"]["snapshot"]
     events = [event for of in (context.get("triggering_asset_events") or {}).values() for event in of]
-    return named or max((event.extra["snapshot"] for event in events if "snapshot" in event.extra), default=None)
+    numbers = [event.extra["snapshot"] for event in events if "snapshot" in event.extra]
+    return {"snapshot": named or max(numbers, default=None)}
 
 
 @task(multiple_outputs=True, inlets=[ENRICHED])
-def check(number: int | None) -> dict[str, Any]:
-    return atelier("check", *option("--snapshot", number))
+def check(chosen: dict[str, int | None]) -> dict[str, Any]:
+    return atelier("check", *option("--snapshot", chosen["snapshot"]))
 
 
 @task(multiple_outputs=True, execution_timeout=timedelta(hours=6))

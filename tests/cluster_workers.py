@@ -70,10 +70,10 @@ class Poison(WorkerPlugin):
 
 
 def loaded() -> list[int]:
-    """Addresses of the runners, and with them the models, that this worker holds."""
-    from pipeline.cluster import enrich
+    """Address of the runner, and with it the models, that this worker holds; none before its first batch."""
+    from pipeline.cluster.enrich import RUNNER
 
-    return [id(runner) for runner in enrich._loaded.values()]
+    return [id(RUNNER._kept[1])] if RUNNER._kept else []
 
 
 def doubled(number: int) -> int:
@@ -92,3 +92,9 @@ def slow(seconds: float) -> float:
     """Takes its time."""
     time.sleep(seconds)
     return seconds
+
+
+def slow_if_first(number: int) -> int:
+    """Number 0 takes longer than the others."""
+    time.sleep(1.0 if number == 0 else 0.01)
+    return number

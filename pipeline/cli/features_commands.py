@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipeline.cli.output import emit, log, progress
-from pipeline.settings import settings
+from pipeline.cli.output import Advance, emit, log, progress
+from pipeline.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from models.release_cards import ReleaseCards
+    from pipeline.labels.catalog import LabelledCatalog
+    from pipeline.labels.extract import Extracted
 
 
 def attach(app: typer.Typer) -> None:
@@ -68,24 +73,24 @@ def features(
         atelier features var/features/imat --format imaterialist --labels train.json --images train
             --label-map labels.csv
     """
-    from models.release import load_release
-    from pipeline.labels.extract import extract
+    from models.release_cards import read_release
     from pipeline.labels.sources import Source
     from pipeline.releases import release_folder
 
-    chosen = settings()
+    given = settings()
+    chosen = given.model_copy(
+        update={"release": given.release.model_copy(update={"uri": release or given.release.uri})}
+    )
     columns = (file_column, product_column, label_column or [])
     source = Source(labels, images, demo, *columns, names, name, form, label_map, image_name)
     catalog = source.open(chosen)
     for note in catalog.notes:
         log.warning("%s: %s", catalog.name, note)
-    enrich = chosen.enrich
-    loaded = load_release(
-        release_folder(chosen, release), enrich.device, enrich.precision, enrich.threads, enrich.model_images
-    )
-    log.info("%s: %d pictures, on %s in %s", catalog.name, len(catalog.rows), loaded.device, loaded.precision)
+    cards = read_release(release_folder(chosen))
+    on_cluster = chosen.dask.enabled and form != "fashion-mnist"  # that is one file, which this process has open
+    work = _on_cluster if on_cluster else _here
     with progress(f"features of {catalog.name}", len(catalog.rows), "pictures") as advance:
-        made = extract(catalog, loaded, chosen, out, advance, pictures=pictures)
+        made = work(catalog, cards, chosen, out, advance, pictures=pictures)
     for reason, keys in made.examples.items():
         log.warning("%d photos left out, %s: %s", made.left_out[reason], reason, ", ".join(keys))
     emit(
@@ -96,8 +101,34 @@ def features(
             "left_out": made.left_out,
             "heads": list(catalog.heads),
             "notes": list(catalog.notes),
-            "backbone": loaded.cards.backbone[0].name,
-            "device": loaded.device,
-            "precision": loaded.precision,
+            "backbone": cards.backbone[0].name,
+            "device": made.device,
+            "precision": made.precision,
         }
     )
+
+
+def _here(
+    catalog: LabelledCatalog, cards: ReleaseCards, config: Settings, out: Path, advance: Advance, *, pictures: bool
+) -> Extracted:
+    """In this process."""
+    from models.release import load_release
+    from pipeline.labels.extract import extract
+
+    enrich = config.enrich
+    loaded = load_release(cards.folder, enrich.device, enrich.precision, enrich.threads, enrich.model_images)
+    log.info("%s: %d pictures, on %s in %s", catalog.name, len(catalog.rows), loaded.device, loaded.precision)
+    return extract(catalog, loaded, config, out, advance, pictures=pictures)
+
+
+def _on_cluster(
+    catalog: LabelledCatalog, cards: ReleaseCards, config: Settings, out: Path, advance: Advance, *, pictures: bool
+) -> Extracted:
+    """On the cluster that the settings name; this process loads no models."""
+    from pipeline.cluster.connect import open_cluster
+    from pipeline.cluster.features import read_pieces_on
+    from pipeline.labels.extract import write_pieces
+
+    with open_cluster(config) as client:
+        pieces = read_pieces_on(client, config, catalog, pictures=pictures)
+        return write_pieces(pieces, catalog, cards, out, advance, pictures=pictures)

@@ -21,9 +21,19 @@ log = logging.getLogger("atelier")
 WORKER_BYTES = 2 * 2**30
 """Memory a worker with its own copy of the models is given room for, where their number is chosen here."""
 
-WORKER_BACK = "10 minutes"
-"""How long a worker on this machine that died may take to start again; Dask gives it up for good after 15 s, which is
-short for importing torch on a busy machine."""
+DASK_CONFIG = {
+    # how long a worker that died may take to be back; after 15 s, as is the default, Dask gives it up for good, which
+    # is short for importing torch on a busy machine
+    "distributed.deploy.lost-worker-timeout": "10 minutes",
+    # how long a worker may be silent until it is ended; that one died is known at once here, without this
+    "distributed.scheduler.worker-ttl": "30 minutes",
+    # a worker that holds much memory is not paused: it holds models, not results that it could let go; beyond its share
+    # of the machine's memory it is still ended and started again
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+}
+"""For the workers on this machine, in place of Dask's own defaults."""
 
 _LOOK_EVERY_S = 0.5
 
@@ -44,7 +54,7 @@ def open_cluster(settings: Settings) -> Iterator[Client]:
             yield client
         return
     with (
-        dask_config.set({"distributed.deploy.lost-worker-timeout": WORKER_BACK}),
+        dask_config.set(DASK_CONFIG),
         LocalCluster(
             n_workers=worker_count(dask),
             threads_per_worker=dask.threads_per_worker,
@@ -94,7 +104,9 @@ def capacity(client: Client, asked: Mapping[str, float]) -> int:
 
 
 def slots(worker: Mapping[str, Any], asked: Mapping[str, float]) -> int:
-    """How many batches one worker can be at: its threads, or what its resources are enough for."""
+    """How many batches one worker can be at: its threads, or what its resources are enough for; 0 if it is paused."""
+    if worker["status"] != "running":
+        return 0
     fits = (int(worker["resources"].get(name, 0.0) / need + 1e-9) for name, need in asked.items())
     return min([worker["nthreads"], *fits])
 

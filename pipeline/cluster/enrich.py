@@ -12,18 +12,20 @@ compare-and-swap. A batch that workers die of is cut in halves until the photo i
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from distributed import Client, KilledWorker
 
 from pipeline.catalog import Batch, batch_id
 from pipeline.catalog.plan import Plan, read_batches
+from pipeline.cluster import tasks
 from pipeline.cluster.connect import for_workers, lost_scheduler
 from pipeline.cluster.flight import Flight, Landed
+from pipeline.cluster.held import Held
+from pipeline.cluster.tasks import BatchOrder
 from pipeline.enrich.batch import Enriched
 from pipeline.enrich.commit import commit
 from pipeline.enrich.models import check_release, load_models
@@ -37,27 +39,6 @@ from pipeline.tables import Warehouse, open_warehouse
 from pipeline.tables.schema import TABLES
 
 log = logging.getLogger("atelier")
-
-
-@dataclass(frozen=True)
-class Order:
-    """Photos `begin` to `end` (not included) of a batch of a plan."""
-
-    settings: Settings
-    plan: Plan
-    number: int
-    begin: int
-    end: int
-
-    @property
-    def photos(self) -> int:
-        """How many they are."""
-        return self.end - self.begin
-
-    def halves(self) -> tuple[Order, Order]:
-        """Two orders that together are this one."""
-        middle = self.begin + self.photos // 2
-        return replace(self, end=middle), replace(self, begin=middle)
 
 
 @dataclass(frozen=True)
@@ -130,7 +111,7 @@ class _Job:
         self.warehouse = warehouse
         self.plan = plan
         self.advance = advance
-        self.flight = Flight(client, settings.dask, work_off, order_name)
+        self.flight = Flight(client, settings.dask, tasks.enrich, lambda order: order.name)
         self.outcome = Outcome()
         self.readers = Readers(plan.release_id)
 
@@ -151,11 +132,14 @@ class _Job:
         self.outcome.seconds = (datetime.now(UTC) - started).total_seconds()
         return self.outcome, self.readers
 
-    def _orders(self, batches: Iterable[Batch]) -> Iterator[Order]:
-        for batch in unfinished(self.warehouse, self.plan.run_id, batches, self.outcome, self.advance):
-            yield Order(self.settings, self.plan, batch.number, 0, len(batch.images))
+    def _orders(self, batches: Iterable[Batch]) -> Iterator[BatchOrder]:
+        plan = self.plan
+        for batch in unfinished(self.warehouse, plan.run_id, batches, self.outcome, self.advance):
+            yield BatchOrder(
+                self.settings, plan.run_id, plan.release_id, plan.batches, batch.number, 0, len(batch.images)
+            )
 
-    def _entered(self, landed: Landed[Order, Done]) -> bool:
+    def _entered(self, landed: Landed[BatchOrder, Done]) -> bool:
         """Count what a worker did; False where it gave the batch up."""
         done = landed.value
         if isinstance(landed.error, TransientError):
@@ -172,7 +156,7 @@ class _Job:
         log.warning("%s", why)
         self.outcome.failures.append(why)
 
-    def _search(self, order: Order) -> None:
+    def _search(self, order: BatchOrder) -> None:
         """Find the photo that workers die of, with nothing beside it that could be taken for it or suffer from it.
 
         A batch may have died of its neighbor on the same worker, so it gets one more try alone. Then one half of it
@@ -193,7 +177,7 @@ class _Job:
         elif killed:
             self._quarantine(order)
 
-    def _alone(self, orders: Iterable[Order]) -> list[Order]:
+    def _alone(self, orders: Iterable[BatchOrder]) -> list[BatchOrder]:
         """Work orders off one by one; returns those that workers died of."""
         killed = []
         for order in orders:
@@ -204,7 +188,7 @@ class _Job:
                 self._entered(landed)
         return killed
 
-    def _quarantine(self, order: Order) -> None:
+    def _quarantine(self, order: BatchOrder) -> None:
         batch = photos_of(order)
         (image,) = batch.images
         log.warning("workers die of photo %s: it goes to quarantine", image.image_key)
@@ -218,44 +202,31 @@ class _Job:
         self.advance(1)
 
 
-def order_name(order: Order) -> str:
-    """Name of an order on the dashboard and in logs."""
-    return f"enrich-{order.plan.run_id}-{order.number}-{order.begin}"
-
-
-def photos_of(order: Order) -> Batch:
+def photos_of(order: BatchOrder) -> Batch:
     """The batch that an order names, read from the plan; a part of one is a batch under the name of its contents.
 
     Raises:
         InputError: the warehouse, as it looks from here, has no such plan.
     """
-    plan = order.plan
-    assert plan.plan_id  # noqa: S101 - a dry run has no batches
-    (batch,) = read_batches(order.settings, plan.plan_id, order.number, plan.batches)
+    (batch,) = read_batches(order.settings, order.plan_id, order.number, order.batches)
     images = batch.images[order.begin : order.end]
-    return Batch(batch_id(plan.release_id, [(i.image_key, i.etag) for i in images]), order.number, images)
+    return Batch(batch_id(order.release_id, [(i.image_key, i.etag) for i in images]), order.number, images)
 
 
-_loaded: dict[tuple[str, str], Runner] = {}
-_loading = threading.Lock()
+RUNNER: Held[Runner] = Held()
+"""This process's runner, with the models."""
 
 
-def work_off(order: Order) -> Done:
+def work_off(order: BatchOrder) -> Done:
     """In a worker: enrich and commit what an order names."""
-    runner = _runner(order.settings, order.plan.release_id)
-    outcome = runner.work(order.plan.run_id, [photos_of(order)], Outcome())
+    settings, release_id = order.settings, order.release_id
+    runner = RUNNER.get(settings.model_dump_json() + release_id, lambda: _runner(settings, release_id))
+    outcome = runner.work(order.plan_id, [photos_of(order)], Outcome())
     return Done(outcome, runner.release.device, runner.release.precision)
 
 
 def _runner(settings: Settings, release_id: str) -> Runner:
-    """This process's runner, with models that are loaded once for all orders of the same settings and release."""
-    key = (settings.model_dump_json(), release_id)
-    with _loading:
-        if key not in _loaded:
-            _loaded.clear()
-            release = load_models(settings)
-            check_release(release.release_id, release_id)
-            log.info("models of release %s on %s in %s", release.release_id, release.device, release.precision)
-            store = open_store(settings.catalog.uri, settings)
-            _loaded[key] = Runner(settings, store, open_warehouse(settings), release)
-        return _loaded[key]
+    release = load_models(settings)
+    check_release(release.release_id, release_id)
+    log.info("models of release %s on %s in %s", release.release_id, release.device, release.precision)
+    return Runner(settings, open_store(settings.catalog.uri, settings), open_warehouse(settings), release)

@@ -6,8 +6,10 @@ orders --taken one by one, while there is room--> workers --Landed--> whoever as
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import uuid4
@@ -52,10 +54,11 @@ class Flight(Generic[A, B]):
         self.name = name
         self._known: set[str] = set(workers(client))
 
-    def run(self, orders: Iterable[A]) -> Generator[Landed[A, B], None, None]:
+    def run(self, orders: Iterable[A], held: Callable[[], int] = lambda: 0) -> Generator[Landed[A, B], None, None]:
         """Each order with what became of it, in the order of their ends; close it to drop what has not begun.
 
-        A worker that is lost takes nothing with it: the scheduler gives its orders to others.
+        A worker that is lost takes nothing with it: the scheduler gives its orders to others. `held` says how many that
+        have landed are still being kept: they count as under way.
 
         Raises:
             TransientError: the scheduler is lost, or for `dask.timeout_s` there was no worker.
@@ -64,7 +67,7 @@ class Flight(Generic[A, B]):
         under_way: dict[Future, A] = {}
         try:
             while True:
-                self._fill(under_way, source)
+                self._fill(under_way, source, held)
                 if not under_way:
                     return
                 for future in self._ended(list(under_way)):
@@ -72,15 +75,31 @@ class Flight(Generic[A, B]):
         finally:
             self._drop(list(under_way))
 
+    def in_order(self, orders: Iterable[A]) -> Generator[Landed[A, B], None, None]:
+        """As `run`, but in the order of the orders; no more than the window waits for its turn."""
+        expected: deque[A] = deque()
+        early: dict[int, Landed[A, B]] = {}
+
+        def noted() -> Iterator[A]:
+            for order in orders:
+                expected.append(order)
+                yield order
+
+        with closing(self.run(noted(), lambda: len(early))) as landings:
+            for landed in landings:
+                early[id(landed.order)] = landed
+                while expected and id(expected[0]) in early:
+                    yield early.pop(id(expected.popleft()))
+
     def alone(self, order: A) -> Landed[A, B]:
         """One order while no other of this flight is under way."""
         (landed,) = self.run([order])
         return landed
 
-    def _fill(self, under_way: dict[Future, A], source: Iterator[A]) -> None:
+    def _fill(self, under_way: dict[Future, A], source: Iterator[A], held: Callable[[], int]) -> None:
         room = (1 + self.dask.ahead) * await_capacity(self.client, self.dask)
         self._count_workers()
-        while len(under_way) < room:
+        while len(under_way) + held() < room:
             try:
                 order = next(source)
             except StopIteration:
@@ -114,7 +133,7 @@ class Flight(Generic[A, B]):
     def _count_workers(self) -> None:
         now = set(workers(self.client))
         for address in self._known - now:
-            log.warning("worker %s is lost; its batches are run again by others", address)
+            log.warning("worker %s is gone; others do again what it was at", address)
         self._known = now
 
     def _drop(self, futures: list[Future]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster_shop import Shop
-from cluster_workers import doubled, failing, slow
+from cluster_workers import doubled, failing, slow, slow_if_first
 from distributed import Client
 
 from pipeline.cluster.connect import await_capacity, for_workers, open_cluster, slots, worker_count
@@ -34,6 +34,23 @@ def test_never_more_than_the_window_is_under_way(ahead: int, client: Client) -> 
         landed.append(one)
     assert most == 2 * (1 + ahead)
     assert sorted((one.order, one.value) for one in landed) == [(number, 2 * number) for number in range(40)]
+
+
+def test_results_in_order_wait_for_a_slow_one_within_the_window(client: Client) -> None:
+    taken, most, landed = 0, 0, 0
+
+    def orders() -> Iterator[int]:
+        nonlocal taken
+        for number in range(20):
+            taken += 1
+            yield number
+
+    for one in Flight(client, DaskSettings(), slow_if_first, str).in_order(orders()):
+        most = max(most, taken - landed)
+        assert one.value == landed
+        landed += 1
+    assert landed == 20
+    assert most == 4
 
 
 def test_an_order_that_fails_is_told_and_the_others_go_on(client: Client) -> None:
@@ -70,12 +87,13 @@ def test_resources_that_nobody_offers_are_named(client: Client) -> None:
 
 
 def test_a_worker_takes_as_much_as_its_resources_are_enough_for() -> None:
-    worker = {"nthreads": 4, "resources": {"GPU": 1.0}}
+    worker = {"nthreads": 4, "resources": {"GPU": 1.0}, "status": "running"}
     assert slots(worker, {}) == 4
     assert slots(worker, {"GPU": 1}) == 1
     assert slots(worker, {"GPU": 0.1}) == 4
     assert slots(worker, {"GPU": 1 / 3}) == 3
     assert slots(worker, {"TPU": 1}) == 0
+    assert slots(worker | {"status": "paused"}, {}) == 0
 
 
 def test_workers_get_full_paths_and_their_share_of_the_cores(shop: Shop) -> None:

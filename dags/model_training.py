@@ -11,8 +11,8 @@ show by chance. What is compared is printed and kept in `<training.releases>/CUR
 better is no failure: `promote` is skipped, and the live release stays.
 
 **Before the first run.** Set `training.labels` and the columns, and a `training.folder` that all workers see. Set
-`release.uri` to the folder of `training.releases`, so that a promotion takes effect. `airflow pools import
-dags/pools.json`.
+`release.uri` to the folder of `training.releases`, so that a promotion takes effect.
+`airflow pools import dags/pools.json`.
 
 **After a promotion** every photo is pending for the new release. For a large catalog leave `promote` off, start
 `catalog_backfill` with `release` set to the candidate, and promote it when all is read:

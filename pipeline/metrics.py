@@ -6,7 +6,7 @@ series that exists for one night only is of no use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow.compute as pc
 
@@ -19,7 +19,7 @@ from pipeline.tables import Warehouse, open_warehouse
 FOLDER = "metrics/"
 LATEST_KEY = f"{FOLDER}latest.prom"
 
-Samples = list[tuple[Mapping[str, object], float]]
+Samples = Sequence[tuple[Mapping[str, object], float]]
 
 
 def write_metrics(settings: Settings, run_id: str) -> str:

@@ -122,17 +122,17 @@ def _scores(card: Card, folder: Path, data: FeatureSet, split: Split) -> np.ndar
 def _compare(name: str, scores: Sequence[np.ndarray | None], data: FeatureSet) -> HeadComparison:
     """Mean scores and the interval of their difference; photos of a product are drawn together, as they are alike."""
     ours, theirs = scores
-    rows = np.flatnonzero(~np.isnan(ours if ours is not None else theirs))
+    labelled = next(one for one in scores if one is not None)
+    rows = np.flatnonzero(~np.isnan(labelled))
     products, place = np.unique(data.rows["product_id"].to_numpy()[rows], return_inverse=True)
-    means = [float(one[rows].mean()) if one is not None and len(rows) else 0.0 for one in scores]
-    if ours is None or theirs is None or len(rows) == 0:
-        verdict: Verdict = "gone" if ours is None else "new" if theirs is None else "no difference"
-        return HeadComparison(name, verdict, len(rows), len(products), *means, low=0.0, high=0.0)
-    photos = np.bincount(place)
-    gains = np.bincount(place, weights=ours[rows] - theirs[rows])
-    low, high = _interval(gains, photos)
-    verdict = "better" if low > 0 else "worse" if high < 0 else "no difference"
-    return HeadComparison(name, verdict, len(rows), len(products), *means, low=low, high=high)
+    mean_ours, mean_theirs = (float(one[rows].mean()) if one is not None and len(rows) else 0.0 for one in scores)
+    verdict: Verdict = "gone" if ours is None else "new" if theirs is None else "no difference"
+    low = high = 0.0
+    if ours is not None and theirs is not None and len(rows):
+        gains = np.bincount(place, weights=ours[rows] - theirs[rows])
+        low, high = _interval(gains, np.bincount(place))
+        verdict = "better" if low > 0 else "worse" if high < 0 else "no difference"
+    return HeadComparison(name, verdict, len(rows), len(products), mean_ours, mean_theirs, low, high)
 
 
 def _interval(gains: np.ndarray, photos: np.ndarray) -> tuple[float, float]:

@@ -98,3 +98,20 @@ def slow_if_first(number: int) -> int:
     """Number 0 takes longer than the others."""
     time.sleep(1.0 if number == 0 else 0.01)
     return number
+
+
+def ends_once(marker: Path) -> str:
+    """Ends its worker by SIGKILL the first time, and says so the second time."""
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return "done elsewhere"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def deadly(number: int) -> int:
+    """Ends every worker that gets number 0."""
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number

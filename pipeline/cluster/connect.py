@@ -59,10 +59,10 @@ def open_cluster(settings: Settings) -> Iterator[Client]:
             n_workers=worker_count(dask),
             threads_per_worker=dask.threads_per_worker,
             host="127.0.0.1",
-            dashboard_address=dask.dashboard or None,
+            dashboard_address=dask.dashboard or "127.0.0.1:0",  # without a page, a small server stays all the same
             silence_logs=logging.WARNING,
             resources=dict.fromkeys(dask.resources, 1.0),
-            scheduler_kwargs={"allowed_failures": dask.allowed_failures},
+            scheduler_kwargs={"allowed_failures": dask.allowed_failures, "dashboard": bool(dask.dashboard)},
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cluster_shop import Shop
-from cluster_workers import doubled, failing, slow, slow_if_first
-from distributed import Client
+from cluster_workers import deadly, doubled, ends_once, failing, slow, slow_if_first
+from distributed import Client, KilledWorker
 
 from pipeline.cluster.connect import await_capacity, for_workers, open_cluster, slots, worker_count
 from pipeline.cluster.flight import Flight
@@ -16,6 +17,11 @@ from pipeline.errors import SettingError, TransientError
 from pipeline.settings import DaskSettings, load_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+
+def patient() -> DaskSettings:
+    """Patient with workers that start again on a busy machine."""
+    return DaskSettings(timeout_s=240)
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3])
@@ -57,6 +63,21 @@ def test_an_order_that_fails_is_told_and_the_others_go_on(client: Client) -> Non
     landed = list(Flight(client, DaskSettings(), failing, str).run(range(6)))
     assert sorted(one.order for one in landed if one.error) == [1, 3, 5]
     assert {str(one.error) for one in landed if one.error} == {"1 is odd", "3 is odd", "5 is odd"}
+
+
+def test_an_order_whose_worker_is_killed_is_done_by_another(client: Client, tmp_path: Path) -> None:
+    landed = list(Flight(client, patient(), ends_once, lambda order: order.name).run([tmp_path / "a", tmp_path / "b"]))
+    assert [(one.value, one.error) for one in landed] == [("done elsewhere", None)] * 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_order_that_workers_die_of_is_told_and_the_others_are_done(client: Client) -> None:
+    flight = Flight(client, patient(), deadly, str)
+    landed = {one.order: one for one in flight.run(range(4))}
+    assert isinstance(landed[0].error, KilledWorker)
+    again = [flight.alone(number) for number, one in landed.items() if number and one.error]  # died of their neighbor
+    assert not any(one.error for one in again)
+    assert {number for number, one in landed.items() if one.value == number} | {one.order for one in again} == {1, 2, 3}
 
 
 def test_a_flight_that_is_left_takes_back_what_has_not_begun(client: Client) -> None:

@@ -46,7 +46,7 @@ from atelier_tasks import (
 )
 
 
-@task
+@task(multiple_outputs=False)
 def choose() -> dict[str, int | None]:
     """The number of the snapshot; None: the latest there is."""
     context = get_current_context()

@@ -12,12 +12,13 @@ from typing import Any
 from models.devices import Placement
 from models.errors import DataError
 from models.gan.balance import Band
+from models.gan.checkpoint import CHECKPOINT, read_checkpoint
 from models.training.log import TrainingLog
 from models.translation.memory import Need, available, check_memory
 from models.translation.options import TranslateOptions
 from models.translation.pictures import PicturePair
 from models.translation.samples import PAGE, SamplePage
-from models.translation.trainer import CHECKPOINT, TranslatorTraining, read_checkpoint, steps_per_epoch
+from models.translation.trainer import TranslatorTraining, steps_per_epoch
 from models.translation.translator import Words, write_cards
 
 log = logging.getLogger("atelier")
@@ -36,6 +37,7 @@ class TranslatorRun:
         checkpoint_every: steps between checkpoints within an epoch; 0: only after each epoch.
         card_every: epochs between cards that are kept, to be tested and compared; 0: only the last.
         samples: photos of each side on the sample page.
+        start_from: folder of a run, of any size of pictures, whose networks are the first weights.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class TranslatorRun:
     checkpoint_every: int = 0
     card_every: int = 20
     samples: int = 6
+    start_from: Path | None = None
 
 
 def cards_of(run: Path) -> dict[int, Path]:
@@ -124,6 +127,8 @@ def train_translator(
     run.folder.mkdir(parents=True, exist_ok=True)
     training = TranslatorTraining(pictures, run.options, placement, run.folder)
     done = training.resume() if resume else 0
+    if run.start_from and not resume:
+        training.start_from(run.start_from)
     journal = TrainingLog(run.folder, after_epoch=done)
     samples = SamplePage(run.folder, pictures, run.samples, after_epoch=done)
     first, started, epoch_started = training.steps_done, time.perf_counter(), [time.perf_counter()]
@@ -152,7 +157,7 @@ def train_translator(
 
 def _verdicts(epoch: int, losses: dict[str, float]) -> dict[str, str]:
     """Whether each discriminator's accuracy is healthy; says so where it is not."""
-    made = {}
+    made: dict[str, str] = {}
     for letter in "ab":
         share = losses[f"discriminator_{letter}_accuracy"]
         verdict = made[f"balance_{letter}"] = Band().verdict(share)

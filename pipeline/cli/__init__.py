@@ -45,6 +45,7 @@ MODULES = (
     "classify_commands",
     "annotate_commands",
     "translate_commands",
+    "design_commands",
     "release_commands",
 )
 """Modules of `pipeline.cli`, each with `attach(app)`, in the order of `atelier --help`; one line each."""

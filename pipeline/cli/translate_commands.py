@@ -167,6 +167,9 @@ def train(
     checkpoint_every: Annotated[int, typer.Option(min=0, help="steps between checkpoints within an epoch")] = 0,
     card_every: Annotated[int, typer.Option(min=0, help="epochs between cards that are kept to be tested")] = 20,
     samples: Annotated[int, typer.Option(min=1, help="photos of each side on the sample page")] = 6,
+    start_from: Annotated[
+        Path | None, typer.Option(help="a run with the same networks, of any size, to take the first weights from")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on from the run's checkpoint: give all options again")
     ] = False,
@@ -187,6 +190,9 @@ def train(
 
         atelier translate train var/runs/small --pictures var/pictures/cc0 --pictures var/pictures/demo
             --size 64 --width 32 --batch 4 --epochs 30 --decay-epochs 30 --average 0.999 --augment color
+
+        atelier translate train var/runs/large --pictures var/pictures/cc0-128 --width 32
+            --start-from var/runs/small --epochs 5 --decay-epochs 5
     """
     from models.translation.options import TranslateOptions
     from models.translation.pictures import read_pictures
@@ -209,7 +215,7 @@ def train(
         raise InputError("name --pictures, or --a and --b, not both")
     words = Words(licence, data, command=_command())
     (out / RUN).write_text(json.dumps({"pictures": [str(folder.absolute()) for folder in folders]}, indent=1) + "\n")
-    run = TranslatorRun(out, options, words, checkpoint_every, card_every, samples)
+    run = TranslatorRun(out, options, words, checkpoint_every, card_every, samples, start_from)
     emit({"out": str(out), **_train(read_pictures(folders), run, resume=resume)})
 
 

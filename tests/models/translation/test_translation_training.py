@@ -17,13 +17,14 @@ import torch
 from models.cards import read_card
 from models.devices import Placement
 from models.errors import DataError, DeviceError
+from models.gan.checkpoint import CHECKPOINT
 from models.training.log import read_log
 from models.translation.memory import available, check_memory, estimate
 from models.translation.options import TranslateOptions
 from models.translation.pictures import PicturePair, load_size, read_pictures
 from models.translation.plots import plot_run
 from models.translation.run import TranslatorRun, card_of_side, cards_of, steps_left, train_translator
-from models.translation.trainer import CHECKPOINT, TranslatorTraining
+from models.translation.trainer import TranslatorTraining
 from models.translation.translator import Words, load_both
 
 ROOT = Path(__file__).parents[3]
@@ -208,6 +209,24 @@ def test_a_torn_checkpoint_never_replaces_a_good_one(pair: PicturePair, tiny: Tr
     (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:1000])
     with pytest.raises(DataError, match="is damaged"):
         TranslatorTraining(pair, tiny, CPU, tmp_path).resume()
+
+
+def test_a_run_on_larger_pictures_starts_from_one_on_smaller(
+    pair: PicturePair, tiny: TranslateOptions, tmp_path: Path, write_pictures: WritePictures
+) -> None:
+    small = TranslatorTraining(pair, tiny, CPU, tmp_path)
+    small.save()
+    larger = read_pictures([write_pictures(tmp_path / "larger", size=48)])
+    training = TranslatorTraining(larger, replace(tiny, size=48, seed=9), CPU, tmp_path)
+    training.start_from(tmp_path)
+    for name, network in small.networks.items().items():
+        mine = training.networks.items()[name].state_dict()
+        assert all(torch.equal(value, mine[key]) for key, value in network.state_dict().items())
+    assert torch.equal(training.generators()[0].last[1].weight, small.networks.a_to_b.last[1].weight)
+    with pytest.raises(DataError, match=r"has other networks .*width 4"):
+        TranslatorTraining(pair, replace(tiny, width=6), CPU, tmp_path).start_from(tmp_path)
+    with pytest.raises(DataError, match="nothing to resume"):
+        training.start_from(tmp_path / "none")
 
 
 def test_memory_grows_with_what_is_asked_for() -> None:

@@ -1,0 +1,1 @@
+"""Designers: networks that draw new products from noise, chosen by attributes where they have learned some."""

@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.training.detection_data import owner_held_out
+
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- figures of detection: begin -->", "<!-- figures of detection: end -->"
 STARTER_CARD = ROOT / "models" / "starter" / "cards" / "detector.toml"
 
 FOUR = "upper-body,lower-body,full-body,footwear"
 DEMO = ["--products", "150", "--parts", "0", "--seed", "78"]
-HELD_OUT = ["--held-out", "0.2"]
+HELD_OUT = 0.2
 """The share that the starter's training left out."""
 
 TILES = 7
@@ -69,11 +71,11 @@ class Bench:
 def answers(bench: Bench) -> dict[str, dict[str, Any]]:
     """Every step's answer by name."""
     demo, card = bench.out / "demo", ["--card", bench.card]
-    street = bench.street / "boxes.csv"
+    street, kept_out = bench.street / "boxes.csv", ["--held-out", HELD_OUT]
     found = {"render": bench.atelier("render", "detect", "render", demo, *DEMO)}
     found["demo"] = bench.atelier("demo", "detect", "test", *card, "--data", demo)
-    found["street"] = bench.atelier("street", "detect", "test", *card, "--data", street, *HELD_OUT, "--of", FOUR)
-    found["street-all"] = bench.atelier("street-all", "detect", "test", *card, "--data", street, *HELD_OUT)
+    found["street"] = bench.atelier("street", "detect", "test", *card, "--data", street, *kept_out, "--of", FOUR)
+    found["street-all"] = bench.atelier("street-all", "detect", "test", *card, "--data", street, *kept_out)
     found["packshots"] = bench.script("packshots", "packshot_boxes.py", "--retail", bench.retail, *card)
     # garments' types come from a release, so these two read the starter's detector or the settings' release
     found["types"] = bench.script(
@@ -85,17 +87,22 @@ def answers(bench: Bench) -> dict[str, dict[str, Any]]:
 
 
 def sheet(bench: Bench, to: Path) -> None:
-    """A contact sheet: a row each of packshots, photos taken at home, worn, street, and rendered photos."""
+    """A contact sheet of unseen photos: a row each of packshots, taken at home, worn, street, and rendered ones."""
     demo = sorted((bench.out / "demo" / "photos").glob("*.jpg"))
     rows = [
         of_kind(bench.retail, "masterCategory", {"Footwear", "Accessories"}),
-        [bench.cc0 / row["file"] for row in labels(bench.cc0) if row["type"] not in {"Not sure", "Other", "Skip"}],
+        [bench.cc0 / row["file"] for row in labels(bench.cc0) if unseen(row["sender_id"])],
         of_kind(bench.retail, "subCategory", {"Topwear", "Bottomwear", "Dress"}),
-        sorted((bench.street / "images").glob("*.jpg")),
+        [file for file in sorted(bench.street.glob("images/*.jpg")) if unseen(f"images/{file.name}")],
         demo,
     ]
     chosen = [files[(number * 2 + 1) * len(files) // (2 * TILES)] for files in rows for number in range(TILES)]
     bench.atelier("sheet", "detect", "show", *chosen, "--card", bench.card, "--to", to.resolve())
+
+
+def unseen(owner: str) -> bool:
+    """Whether photos of this sender, or of this name, were left out of the starter's training."""
+    return owner_held_out(owner, HELD_OUT)
 
 
 def labels(folder: Path) -> list[dict[str, str]]:

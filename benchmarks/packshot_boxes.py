@@ -44,7 +44,7 @@ STARTER_CARD = Path(__file__).parents[1] / "models" / "starter" / "cards" / "det
 
 def product_box(pixels: np.ndarray) -> np.ndarray | None:
     """Bounding box float32 (4,) of what is not white in uint8 (h, w, 3); None: nothing, or no white ground."""
-    dark: np.ndarray = (pixels < WHITE).any(axis=2)
+    dark = np.asarray((pixels < WHITE).any(axis=2))
     rows, columns = (np.flatnonzero(dark.sum(axis=axis) > 1) for axis in (1, 0))
     edge = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     if not len(rows) or not len(columns) or edge.mean() > 0.2:

@@ -148,7 +148,12 @@ def _photo(image: BoxedImage, source: Source, groups: Sequence[str]) -> Photo:
 
 def held_out(photo: Photo, share: float) -> bool:
     """Whether a photo is kept out of training: by a hash of its owner, so the same on every machine and run."""
-    digest = hashlib.sha256(photo.owner.encode()).digest()
+    return owner_held_out(photo.owner, share)
+
+
+def owner_held_out(owner: str, share: float) -> bool:
+    """Whether all photos of an owner (a product, a person, a photo's own name) are kept out of training."""
+    digest = hashlib.sha256(owner.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 

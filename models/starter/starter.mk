@@ -6,7 +6,7 @@ CC0 ?= ../shared/data/cc0
 STARTER := models/starter
 WORK := var/starter
 STARTER_PRODUCTS ?= 500
-STARTER_LIMITS := --split-seed 22 --licence CC0-1.0
+STARTER_SPLIT := --split-seed 22
 STARTER_DATA := clothing-dataset (CC0 photos, split by sender) and rendered photos of the demo catalog; the brands are invented
 STARTER_HEADS := type color pattern brand
 ATELIER := $(BIN)/atelier
@@ -37,7 +37,7 @@ $(WORK)/tuned/cards/backbone.toml: $(WORK)/features/cc0/meta.json $(WORK)/featur
 	$(ATELIER) classify finetune $(WORK)/tuned --features $(WORK)/features/cc0 --features $(WORK)/features/demo \
 		--backbone $(STARTER)/cards/efficientnet_lite0.toml $(foreach head,$(STARTER_HEADS),--head $(head)) \
 		--extra-input color=color_histogram --hidden color=256 --epochs 8 --mix 0.2 \
-		$(if $(wildcard $(WORK)/tuned/checkpoint.pt),--resume) $(STARTER_LIMITS) --data "$(STARTER_DATA)"
+		$(if $(wildcard $(WORK)/tuned/checkpoint.pt),--resume) $(STARTER_SPLIT) --licence Apache-2.0 --data "$(STARTER_DATA)"
 
 $(WORK)/heads/release.toml: $(WORK)/tuned/cards/backbone.toml
 	rm -rf $(WORK)/heads
@@ -49,7 +49,7 @@ $(WORK)/features/tuned/meta.json: $(WORK)/heads/release.toml
 
 $(WORK)/captions/cards/captioner.toml: $(WORK)/features/tuned/meta.json
 	$(ATELIER) annotate train $(WORK)/captions --features $(WORK)/features/tuned --extra-input color_histogram \
-		$(STARTER_LIMITS) --data "rendered photos of the demo catalog with the captions it writes"
+		$(STARTER_SPLIT) --licence CC0-1.0 --data "rendered photos of the demo catalog with the captions it writes"
 
 $(WORK)/release/release.toml: $(WORK)/captions/cards/captioner.toml
 	rm -rf $(WORK)/release

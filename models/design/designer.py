@@ -20,7 +20,7 @@ from models.errors import CardError, DataError
 from models.weights import load_tensors
 
 ROLE = "designer"
-SETTLING = 32
+SETTLING = 8
 """Batches after which the statistics of batch normalization are taken as known."""
 
 

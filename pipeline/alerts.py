@@ -43,7 +43,8 @@ def tell(alert: Alert) -> bool:
             command, input=json.dumps(asdict(alert)), text=True, timeout=TIMEOUT_S, capture_output=True, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        log.error("the alert was not delivered: airflow.alert (%s): %s", command[0], error)
+        # not the error's own text: it may quote the whole command, and with that a token in it
+        log.error("the alert was not delivered: airflow.alert (%s): %s", command[0], type(error).__name__)
         return False
     if done.returncode != 0:
         log.error("the alert was not delivered: %s ended with %d: %s", command[0], done.returncode, done.stderr[-500:])

@@ -8,12 +8,14 @@ S3 credentials are not settings: boto3 finds them the standard way (environment,
 from __future__ import annotations
 
 import os
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings.exceptions import SettingsError
 
 from pipeline.errors import SettingError
 
@@ -55,6 +57,14 @@ class S3Settings(Section):
     connect_timeout_s: float = Field(5.0, gt=0)
     read_timeout_s: float = Field(20.0, gt=0)
     max_connections: int = Field(64, ge=1)
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        """This setting is named in messages, logs and reports."""
+        if value and "@" in value:
+            raise ValueError("it holds a user name or password; credentials come from the environment or a profile")
+        return value
 
 
 class FetchSettings(Section):
@@ -104,6 +114,28 @@ class EnrichSettings(Section):
     )
     retry_attempts: int = Field(8, ge=1, description="failed fetches of one photo version before it waits for a person")
     max_garments: int = Field(8, ge=1, description="garments kept an image, best first")
+
+
+class VariantRule(Section):
+    """Which photos a translator turns into what; a photo that several rules hold for gets a variant of each."""
+
+    translator: str = Field(min_length=1, description="card of a translator: a .toml on this machine or s3://...")
+    where: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        min_length=1,
+        description="head -> labels, one of which the photo's main garment has to bear; with several heads all count",
+    )
+    target_group: str = Field(description="group of garments that is made, and later recommended, e.g. footwear")
+    min_score: float = Field(0.5, ge=0, le=1, description="score that each of those labels needs")
+
+
+class VariantsSettings(Section):
+    """Pictures of other garments made from photos while they are enriched (docs/translation.md)."""
+
+    rules: tuple[VariantRule, ...] = Field(
+        (),
+        description='which photos get variants: [{"translator": ".../dress_to_shoe.toml", "where": {"type": '
+        '["Dress"]}, "target_group": "footwear", "min_score": 0.5}]; none: no photo does',
+    )
 
 
 class ReleaseSettings(Section):
@@ -307,6 +339,7 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     decode: DecodeSettings = DecodeSettings()
     enrich: EnrichSettings = EnrichSettings()
+    variants: VariantsSettings = VariantsSettings()
     release: ReleaseSettings = ReleaseSettings()
     index: IndexSettings = IndexSettings()
     sql: SqlSettings = SqlSettings()
@@ -344,13 +377,32 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; `overrides` are sections as keyword arguments.
 
     Raises:
-        SettingError: a name is unknown or a value out of range; the message names each one.
+        SettingError: a name is unknown, a value is out of range or can't be parsed; the message names each one. What
+            stands under an unknown name is never quoted: it may be a secret that was put in the wrong place.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (was {e.get('input')!r})" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, e['loc']))}: {e['msg']}"
+            + ("" if e["type"] in {"extra_forbidden", "value_error"} else f" (was {e.get('input')!r})")
+            for e in error.errors()
+        ]
         raise SettingError("settings are wrong:\n" + "\n".join(lines)) from None
+    except SettingsError as error:
+        raise SettingError(f"settings are wrong: {error}: a list or a whole section is written as JSON") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"settings are wrong: {config_file()} is not TOML: {error}") from None
+
+
+def unknown_variables() -> list[str]:
+    """Names of environment variables that look like settings and are none, sorted: nothing would ever read them.
+
+    A wrong name inside of a section (`ATELIER_CATALOG__URL`) is not among them: `load_settings` refuses it.
+    """
+    known = {"CONFIG", *(section.upper() for section in Settings.model_fields)}
+    names = (name for name in os.environ if name.upper().startswith("ATELIER_"))
+    return sorted(name for name in names if name.upper().removeprefix("ATELIER_").partition("__")[0] not in known)
 
 
 @lru_cache(maxsize=1)

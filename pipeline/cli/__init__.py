@@ -39,6 +39,7 @@ MODULES = (
     "retrieval_commands",
     "report_command",
     "status_command",
+    "doctor_command",
     "settings_command",
     "detect_commands",
     "features_commands",

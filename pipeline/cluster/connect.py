@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from dask import config as dask_config
@@ -90,6 +91,13 @@ def for_workers(settings: Settings) -> Settings:
         name: getattr(settings, name).model_copy(update={"uri": full(getattr(settings, name).uri)})
         for name in ("catalog", "warehouse", "release")
     }
+    rules = (
+        rule.model_copy(update={"translator": str(Path(rule.translator).resolve())})
+        if "://" not in rule.translator
+        else rule
+        for rule in settings.variants.rules
+    )
+    sections["variants"] = settings.variants.model_copy(update={"rules": tuple(rules)})
     if settings.dask.address is None:
         share = max(1, cores() // (worker_count(settings.dask) * settings.dask.threads_per_worker))
         for name in ("enrich", "decode"):

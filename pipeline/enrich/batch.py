@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -15,10 +15,12 @@ from pipeline.enrich.photo import Photo, Reject, prepare
 from pipeline.enrich.reading import Reader
 from pipeline.enrich.rows import Rows, Stamp
 from pipeline.enrich.streams import Streams
+from pipeline.enrich.variants import VariantMaker, collected
 from pipeline.enrich.watch import Watch
 from pipeline.errors import PhotoError
 from pipeline.images.decode import Limits
 from pipeline.settings import Settings
+from pipeline.tables.schema import TABLES
 
 MODEL_STEPS = ("detect", "crops", "backbone", "heads", "caption")
 
@@ -32,12 +34,14 @@ class Enriched:
         garments: rows of `garments`.
         embeddings: rows of `embeddings`.
         rejects: photos that can't be enriched, in the order of the batch.
+        variants: rows of `variants`, by photo and generator; their vectors are among the embeddings.
     """
 
     images: pa.Table
     garments: pa.Table
     embeddings: pa.Table
     rejects: tuple[Reject, ...]
+    variants: pa.Table = field(default_factory=TABLES["variants"].arrow_schema.empty_table)
 
 
 def enrich_batch(
@@ -45,7 +49,8 @@ def enrich_batch(
 ) -> Enriched:
     """Enrich photos whose bytes are at hand; a `PhotoError` in their place is a reject already.
 
-    Pure but for the timings: the rows depend on the bytes and the release only, bit by bit, not on the batch.
+    Pure but for the timings: the rows depend on the bytes and the release only, bit by bit, not on the batch. Variants
+    are not made: those are written somewhere.
     """
     limits = Limits.of(settings)
 
@@ -62,8 +67,14 @@ def enrich_batch(
         return assemble(prepared(), Reader(release, settings.enrich.max_garments, Watch(), streams), stamp)
 
 
-def assemble(photos: Iterable[Photo | Reject], reader: Reader, stamp: Stamp) -> Enriched:
-    """Read a stream of prepared photos into the rows of one batch; only a few of them are in memory at a time."""
+def assemble(
+    photos: Iterable[Photo | Reject], reader: Reader, stamp: Stamp, maker: VariantMaker | None = None
+) -> Enriched:
+    """Read a stream of prepared photos into the rows of one batch; only a few of them are in memory at a time.
+
+    Args:
+        maker: makes the variants that the rules ask for and stores them; None: none are made.
+    """
     rejects: list[Reject] = []
 
     def good() -> Iterator[Photo]:
@@ -75,11 +86,11 @@ def assemble(photos: Iterable[Photo | Reject], reader: Reader, stamp: Stamp) -> 
 
     before = _model_seconds(reader.watch)
     rows = Rows(stamp)
-    for reading in reader.read(good()):
-        rows.add(reading)
+    for variant in collected(reader.read(good()), maker, rows.add):
+        rows.add_variant(variant)
     with reader.watch("rows"):
         tables = rows.tables(_model_seconds(reader.watch) - before)
-    return Enriched(*tables, rejects=tuple(rejects))
+    return Enriched(**tables, rejects=tuple(rejects))
 
 
 def stamp_of(batch_id: str, run_id: str, release: Release) -> Stamp:

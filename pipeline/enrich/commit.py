@@ -1,4 +1,4 @@
-"""Committing a batch: garments, embeddings, quarantine, and `images` last, which makes the others count."""
+"""Committing a batch: garments, embeddings, variants, quarantine, and `images` last, which makes the others count."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from pipeline.settings import EnrichSettings
 from pipeline.tables import OverlapError, Warehouse
 from pipeline.tables.schema import TABLES
 
-SIDE_TABLES = ("garments", "embeddings", "quarantine")
+SIDE_TABLES = ("garments", "embeddings", "variants", "quarantine")
 """Tables written before `images`; their rows count only when their batch is in it."""
 
 
 @dataclass(frozen=True)
 class Committed:
     """What one batch brought: photos entered into the ledger, photos sent to quarantine by reason, photos that another
-    batch had entered meanwhile."""
+    batch had entered meanwhile, variants of the photos entered."""
 
     images: int
     rejects: dict[str, int]
     overlapped: int
+    variants: int = 0
 
 
 def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp, enrich: EnrichSettings) -> Committed:
@@ -52,10 +53,11 @@ def commit(warehouse: Warehouse, batch: Batch, enriched: Enriched, stamp: Stamp,
             batch, enriched, stamp = _without(set(error.keys), batch, enriched, stamp, name)
             if name is None:
                 for table in SIDE_TABLES:
-                    warehouse.replace_batch(table, old, TABLES[table].arrow_schema.empty_table())
+                    _replace(warehouse, table, old, TABLES[table].arrow_schema.empty_table())
             if batch.images:
                 continue
-        return Committed(enriched.images.num_rows, count_reasons(enriched), overlapped)
+        reasons = count_reasons(enriched)
+        return Committed(enriched.images.num_rows, reasons, overlapped, enriched.variants.num_rows)
 
 
 def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: EnrichSettings) -> None:
@@ -69,9 +71,16 @@ def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: Enric
         happened_at=stamp.enriched_at,
         enrich=enrich,
     )
-    for table, rows in zip(SIDE_TABLES, (enriched.garments, enriched.embeddings, quarantine), strict=True):
-        warehouse.replace_batch(table, stamp.batch_id, rows)
+    written = (enriched.garments, enriched.embeddings, enriched.variants, quarantine)
+    for table, rows in zip(SIDE_TABLES, written, strict=True):
+        _replace(warehouse, table, stamp.batch_id, rows)
     warehouse.commit_images(stamp.batch_id, stamp.release_id, enriched.images)
+
+
+def _replace(warehouse: Warehouse, table: str, name: str, rows: pa.Table) -> None:
+    """Make `rows` those of the batch; a warehouse whose shop has never made variants gets no table of them."""
+    if rows.num_rows or table != "variants" or warehouse.version(table) is not None:
+        warehouse.replace_batch(table, name, rows)
 
 
 def _with_done(warehouse: Warehouse, enriched: Enriched, stamp: Stamp) -> Enriched:
@@ -97,6 +106,7 @@ def _with_done(warehouse: Warehouse, enriched: Enriched, stamp: Stamp) -> Enrich
         images=joined("images", enriched.images),
         garments=joined("garments", enriched.garments),
         embeddings=joined("embeddings", enriched.embeddings),
+        variants=joined("variants", enriched.variants),
         rejects=tuple(one for one in enriched.rejects if one.image.image_key not in set(done)),
     )
 
@@ -124,6 +134,7 @@ def _without(
         images=kept(enriched.images),
         garments=kept(enriched.garments),
         embeddings=kept(enriched.embeddings),
+        variants=kept(enriched.variants),
         rejects=tuple(one for one in enriched.rejects if one.image.image_key not in keys),
     )
     return Batch(name, batch.number, images), rest, replace(stamp, batch_id=name)

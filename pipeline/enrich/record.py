@@ -51,6 +51,10 @@ def record(
         "failed_batches": outcome.failures,
         "peak_rss_mib": max(outcome.peak_rss_mib, before.get("peak_rss_mib", 0)),
     }
+    if generators := {**before.get("generators", {}), **outcome.generators}:
+        details["generators"] = generators
+        for count in ("variants", "variants_failed"):
+            details[count] = getattr(outcome, count) + before.get(count, 0)
     row = {
         "batch_id": name,
         "run_id": run_id,
@@ -88,8 +92,20 @@ def summary(outcome: Outcome, release: ReadBy, *, run_id: str, part: int) -> dic
         "batches": outcome.batches,
         "skipped_batches": outcome.skipped,
         "overlapped": outcome.overlapped,
+        **_variants(outcome),
         "seconds": round(outcome.seconds, 3),
         "images_per_s": round(outcome.images_per_s, 2),
         "device": release.device,
         "precision": release.precision,
+    }
+
+
+def _variants(outcome: Outcome) -> dict[str, Any]:
+    """Counts and generators; nothing where no rule asks for variants."""
+    if not outcome.generators:
+        return {}
+    return {
+        "variants": outcome.variants,
+        "variants_failed": outcome.variants_failed,
+        "generators": outcome.generators,
     }

@@ -14,11 +14,9 @@ from pipeline.catalog import PlannedImage
 from pipeline.enrich.garments import Garment
 from pipeline.enrich.photo import Colors
 from pipeline.enrich.reading import Reading
+from pipeline.enrich.variants import WHOLE_IMAGE, Variant
 from pipeline.images.color_names import agree
 from pipeline.tables.schema import STANDARD_HEADS, TABLES
-
-WHOLE_IMAGE = -1
-"""`garment_index` of the whole image among the embeddings."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Rows:
         self._images: list[dict[str, Any]] = []
         self._garments: list[dict[str, Any]] = []
         self._embeddings: list[dict[str, Any]] = []
+        self._variants: list[Variant] = []
 
     def add(self, reading: Reading) -> None:
         """Take the rows of one photo; nothing of its pixels is kept."""
@@ -63,16 +62,29 @@ class Rows:
             self._garments.append(common | {"run_id": self.stamp.run_id} | row | labels)
             self._embeddings.append(common | self._embedding(reading.features[1 + index], "garment", index))
 
-    def tables(self, model_seconds: float) -> tuple[pa.Table, pa.Table, pa.Table]:
-        """Images, garments, embeddings. `model_seconds` are shared out by the rows each photo sent to the models."""
+    def add_variant(self, variant: Variant) -> None:
+        """Take what was made of a photo; the order does not matter."""
+        self._variants.append(variant)
+
+    def tables(self, model_seconds: float) -> dict[str, pa.Table]:
+        """Rows by table. `model_seconds` are shared out by the rows each photo sent to the models."""
         rows = sum(1 + row["garments"] for row in self._images)
         for row in self._images:
             row["model_ms"] = 1000.0 * model_seconds * (1 + row["garments"]) / max(rows, 1)
-        return (
-            pa.Table.from_pylist(self._images, TABLES["images"].arrow_schema),
-            pa.Table.from_pylist(self._garments, TABLES["garments"].arrow_schema),
-            pa.Table.from_pylist(self._embeddings, TABLES["embeddings"].arrow_schema),
-        )
+        made = sorted(self._variants, key=lambda one: (one.source.image.image_key, one.generator.name))
+        vectors = [
+            _identity(one.source.image, self.stamp)
+            | self._embedding(one.feature, "variant", one.source.garment_index)
+            | {"generator": one.generator.name}
+            for one in made
+        ]
+        rows = {
+            "images": self._images,
+            "garments": self._garments,
+            "embeddings": self._embeddings + vectors,
+            "variants": [self._variant(one) for one in made],
+        }
+        return {table: pa.Table.from_pylist(found, TABLES[table].arrow_schema) for table, found in rows.items()}
 
     def _image(self, reading: Reading) -> dict[str, Any]:
         photo = reading.photo
@@ -94,6 +106,22 @@ class Rows:
             "fetch_ms": photo.fetch_ms,
             "decode_ms": photo.decode_ms,
             "enriched_at": self.stamp.enriched_at,
+        }
+
+    def _variant(self, made: Variant) -> dict[str, Any]:
+        generator = made.generator
+        return _identity(made.source.image, self.stamp) | {
+            "run_id": self.stamp.run_id,
+            "garment_index": made.source.garment_index,
+            "generator": generator.name,
+            "target_group": generator.rule.target_group,
+            "seed": generator.translator.card.seed,
+            "variant_key": made.key,
+            "target_probability": made.target_probability,
+            "color_distance": made.color_distance,
+            "synthetic": True,
+            "target": generator.translator.target,
+            "generator_id": generator.generator_id,
         }
 
     def _embedding(self, feature: np.ndarray, kind: str, index: int) -> dict[str, Any]:

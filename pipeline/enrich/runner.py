@@ -27,10 +27,12 @@ from pipeline.catalog import Batch
 from pipeline.enrich.ahead import Ahead, BatchFailedError
 from pipeline.enrich.batch import assemble, stamp_of
 from pipeline.enrich.commit import Committed, Committer
+from pipeline.enrich.generators import load_generators
 from pipeline.enrich.models import streams_of
 from pipeline.enrich.photo import Photo, Reject
 from pipeline.enrich.reading import Reader
 from pipeline.enrich.streams import Streams
+from pipeline.enrich.variants import VariantMaker
 from pipeline.enrich.watch import Watch
 from pipeline.errors import SettingError, TransientError
 from pipeline.settings import Settings
@@ -59,6 +61,9 @@ class Outcome:
         steps: seconds by step, summed over the threads that work on it side by side; `wait` and `commit_wait` are wall
             time that went by until a photo was there and until a commit was through.
         peak_rss_mib: most memory the process has held.
+        variants: of the batches committed, those of photos done before included where only those could not be fetched.
+        variants_failed: variants that could not be made.
+        generators: name -> id of the generators that ran, whether or not a photo met their rules.
     """
 
     images: int = 0
@@ -71,6 +76,9 @@ class Outcome:
     seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
     peak_rss_mib: int = 0
+    variants: int = 0
+    variants_failed: int = 0
+    generators: dict[str, str] = field(default_factory=dict)
 
     @property
     def images_per_s(self) -> float:
@@ -83,14 +91,16 @@ class Outcome:
             self.batches += 1
             self.images += committed.images
             self.overlapped += committed.overlapped
+            self.variants += committed.variants
             for reason, count in committed.rejects.items():
                 self.rejects[reason] = self.rejects.get(reason, 0) + count
 
     def include(self, other: Outcome) -> None:
         """Add what another process brought; `seconds` stay, as both worked at the same time."""
-        for name in ("images", "batches", "skipped", "skipped_images", "overlapped"):
+        for name in ("images", "batches", "skipped", "skipped_images", "overlapped", "variants", "variants_failed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures += other.failures
+        self.generators |= other.generators
         for reason, count in other.rejects.items():
             self.rejects[reason] = self.rejects.get(reason, 0) + count
         for step, seconds in other.steps.items():
@@ -119,6 +129,9 @@ class Runner:
         warehouse: the tables.
         release: loaded models.
         advance: told how many more photos are through.
+
+    Raises:
+        SettingError: a translator that `variants.rules` names can't be used.
     """
 
     def __init__(
@@ -134,6 +147,7 @@ class Runner:
         self.warehouse = warehouse
         self.release = release
         self.advance = advance
+        self.generators = load_generators(settings, release)
 
     def run(self, run_id: str, batches: Iterable[Batch]) -> Outcome:
         """Enrich and commit batches; see `Outcome.failures` for those that were given up.
@@ -166,11 +180,12 @@ class Runner:
             Committer(self.warehouse, enrich, watch) as committer,
         ):
             reader = Reader(self.release, enrich.max_garments, watch, streams)
+            maker = VariantMaker(self.generators, reader, self.warehouse.store)
             in_a_row = 0
             for batch, photos in ahead.batches(todo):
                 stamp = stamp_of(batch.batch_id, run_id, self.release)
                 try:
-                    enriched = assemble(self._counted(photos), reader, stamp)
+                    enriched = assemble(self._counted(photos), reader, stamp, maker)
                 except BatchFailedError as error:
                     log.warning("%s", error)
                     outcome.failures.append(str(error))
@@ -181,6 +196,8 @@ class Runner:
                 in_a_row = 0
                 outcome.add(committer.submit(batch, enriched, stamp))
             outcome.add(committer.finish())
+        outcome.variants_failed += maker.failed
+        outcome.generators |= {one.name: one.generator_id for one in self.generators}
 
     def _counted(self, photos: Iterable[Photo | Reject]) -> Iterator[Photo | Reject]:
         for photo in photos:

@@ -203,8 +203,8 @@ GARMENTS = Table(
 
 EMBEDDINGS = Table(
     "embeddings",
-    "One row a vector: of a whole image or of a garment. feature = vector * norm.",
-    ("image_key", "etag", "release_id", "kind", "garment_index"),
+    "One row a vector: of a whole image, of a garment or of a generated image. feature = vector * norm.",
+    ("image_key", "etag", "release_id", "kind", "garment_index", "generator"),
     (
         *_OF_IMAGE,
         Column("kind", pa.string(), "image, garment or variant"),
@@ -213,6 +213,7 @@ EMBEDDINGS = Table(
         Column("dim", pa.int32(), "length of the vector"),
         Column("norm", pa.float32(), "length of the feature before normalization"),
         Column("vector", pa.binary(), "L2-normalized feature, little-endian float16, dim numbers"),
+        Column("generator", pa.string(), "of a variant: as in `variants`; null for what a photo shows", nullable=True),
     ),
     partition_by=("release_id",),
     ledgered=True,
@@ -227,10 +228,16 @@ VARIANTS = Table(
         _RUN,
         Column("garment_index", pa.int16(), "garment of the source image; -1 for the whole image"),
         Column("generator", pa.string(), "name of the generator's model card"),
-        Column("target_group", pa.string(), "what the garment was turned into"),
-        Column("seed", pa.int64(), "seed of the generator", nullable=True),
+        Column("target_group", pa.string(), "group of garments that it was turned into"),
+        Column("seed", pa.int64(), "seed that the generator was trained with; it draws nothing itself", nullable=True),
         Column("variant_key", pa.string(), "key of the generated picture under the warehouse root"),
-        Column("target_probability", pa.float32(), "type head's probability of the target group", "probability", True),
+        Column(
+            "target_probability",
+            pa.float32(),
+            "type head's probability that it shows the target; null where the card names none of the head's labels",
+            "probability",
+            True,
+        ),
         Column(
             "color_distance",
             pa.float32(),
@@ -239,6 +246,8 @@ VARIANTS = Table(
             True,
         ),
         Column("synthetic", pa.bool_(), "always true"),
+        Column("target", pa.string(), "what the generator's card calls its target: shoe", nullable=True),
+        Column("generator_id", pa.string(), "digest of the generator's card and weights", nullable=True),
     ),
     partition_by=("release_id",),
     ledgered=True,

@@ -25,11 +25,13 @@ WITH of_catalog AS (
     ) ON COLUMNS(*) INTO NAME column_name VALUE nulls
 ), of_embeddings AS (
     UNPIVOT (
-        SELECT count(*) - count(COLUMNS(* EXCLUDE (vector))) FROM embeddings
+        SELECT count(*) - count(COLUMNS(* EXCLUDE (vector, generator))) FROM embeddings
     ) ON COLUMNS(*) INTO NAME column_name VALUE nulls
 ), of_variants AS (
     UNPIVOT (
-        SELECT count(*) - count(COLUMNS(* EXCLUDE (seed, target_probability, color_distance))) FROM variants
+        SELECT count(*) - count(COLUMNS(* EXCLUDE (
+                seed, target_probability, color_distance, target, generator_id
+            ))) FROM variants
     ) ON COLUMNS(*) INTO NAME column_name VALUE nulls
 ), of_quarantine AS (
     UNPIVOT (

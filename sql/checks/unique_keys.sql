@@ -25,11 +25,11 @@ WITH release AS (
         'embeddings',
         {
             'image_key': image_key, 'etag': etag, 'release_id': release_id, 'kind': kind,
-            'garment_index': garment_index
+            'garment_index': garment_index, 'generator': generator
         }::JSON,
         count(*)
     FROM embeddings SEMI JOIN release USING (release_id)
-    GROUP BY image_key, etag, release_id, kind, garment_index HAVING count(*) > 1
+    GROUP BY image_key, etag, release_id, kind, garment_index, generator HAVING count(*) > 1
     UNION ALL
     SELECT
         'variants',

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +20,12 @@ from models.caption_search import Decoding
 from models.caption_words import PAD, UNKNOWN, Vocabulary
 from models.captioner import LoadedCaptioner
 from models.errors import DataError
+from models.training.checkpoints import digest_of, read_checkpoint, write_checkpoint
 from models.training.splits import TRAIN, VALIDATION
 
 EVAL_ROWS = 256
 STANDARD_ROWS = 50_000
 """Training rows that mean and spread of the input are taken from, at the most."""
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -141,12 +140,17 @@ class CaptionTrainer:
         rest = [one for one in decoder.parameters() if one.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.98), fused=True)
+        self.run = digest_of([data.parts, *map(str, data.words)])
         self.epoch = self.best_epoch = 0
         self.best_loss = math.inf
         self.best_state = self._state()
 
     def fit(self, on_epoch: Callable[[int, dict[str, float]], None]) -> Decoder:
-        """Train to the end; returns the network of the best epoch."""
+        """Train to the end; returns the network of the best epoch.
+
+        Raises:
+            DataError: no epoch had a finite validation loss.
+        """
         while self.epoch < self.options.epochs and self.epoch - self.best_epoch < self.options.patience:
             self.epoch += 1
             figures = {"train_loss": self._train(), **self._validate()}
@@ -155,6 +159,8 @@ class CaptionTrainer:
                 self.best_state = self._state()
             self._save()
             on_epoch(self.epoch, figures)
+        if not math.isfinite(self.best_loss):
+            raise DataError("the captioner never reached a finite validation loss; lower the learning rate (--lr)")
         self.model.load_state_dict(self.best_state)
         return self.model.eval()
 
@@ -220,9 +226,7 @@ class CaptionTrainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        write_checkpoint(self.folder, self.run, state)
 
     def resume(self, path: Path) -> int:
         """Go on from a checkpoint; returns the epochs already done.
@@ -230,9 +234,7 @@ class CaptionTrainer:
         Raises:
             DataError: there is no checkpoint, or it is of another training run.
         """
-        if not path.is_file():
-            raise DataError(f"there is nothing to resume: no {path}")
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state = read_checkpoint(path, self.run)
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])

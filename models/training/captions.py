@@ -23,7 +23,6 @@ from models.errors import DataError
 from models.heads import join_inputs
 from models.training.caption_metrics import caption_figures, consensus, nearest_rows
 from models.training.caption_trainer import (
-    CHECKPOINT,
     CaptionOptions,
     CaptionTrainer,
     Sentences,
@@ -31,6 +30,7 @@ from models.training.caption_trainer import (
     pieces,
     take_over,
 )
+from models.training.checkpoints import CHECKPOINT, forget
 from models.training.classify import Words, save_split
 from models.training.features import FeatureSet
 from models.training.log import TrainingLog
@@ -113,6 +113,8 @@ def train_captioner(
     folder.mkdir(parents=True, exist_ok=True)
     trainer = CaptionTrainer(sentences, decoder, request.options, folder)
     checkpoint = request.checkpoint or (folder / CHECKPOINT if resume else None)
+    if checkpoint is None:
+        forget(folder)
     log = TrainingLog(folder, after_epoch=trainer.resume(checkpoint) if checkpoint else 0)
     save_split(data, parts, folder)
 
@@ -140,7 +142,19 @@ def _start(request: CaptionRequest, data: FeatureSet, parts: np.ndarray) -> Load
     if request.start is None:
         return None
     refuse_leaks(list(data.rows["product_id"]), parts, request.start)
-    return load_captioner(read_card(request.start), request.start.parent, "cpu", data.features.shape[1])
+    return captioner_for(data, request.start)
+
+
+def captioner_for(data: FeatureSet, path: Path) -> LoadedCaptioner:
+    """The captioner of a card, to read these features.
+
+    Raises:
+        DataError: it was trained on another backbone's features.
+    """
+    card = read_card(path)
+    if card.options.get("backbone", data.backbone) != data.backbone:
+        raise DataError(f"the captioner {path} was trained on another backbone's features; make the features again")
+    return load_captioner(card, path.parent, "cpu", data.features.shape[1])
 
 
 def _fitting(request: CaptionRequest, start: LoadedCaptioner | None) -> CaptionRequest:

@@ -16,6 +16,7 @@ from models.errors import DataError
 from models.heads import ABSTAIN, HIDDEN, LINEAR, MLP, Head, Kind, LoadedHead, head_tensors, load_head
 from models.open_set import UNKNOWN, OpenSet
 from models.training.calibration import abstain_threshold, fit_temperature, label_thresholds
+from models.training.checkpoints import forget
 from models.training.features import FeatureSet
 from models.training.heads import Examples, HeadOptions, HeadTrainer, OnEpoch, logits_of, new_head
 from models.training.judge import OPEN, held_out_figures, probabilities_of, save_predictions
@@ -23,7 +24,7 @@ from models.training.log import TrainingLog
 from models.training.near_duplicates import Twins, find_twins, write_twins
 from models.training.open_set import OpenRequest, as_expected, calibration_rows, fit_open_set, leave_out, outside
 from models.training.splits import PARTS, SPLIT_FILE, TRAIN, VALIDATION, Split, refuse_leaks
-from models.training.targets import Plan, Targets, encode, plan_head
+from models.training.targets import Plan, Targets, count_labels, encode, frequent, plan_head
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def prepare(data: FeatureSet, request: Request) -> Ready:
     started = {head: _start(head, path, data) for head, path in request.start.items()}
     plans = [_plan(data, parts, head, kind, request, started.get(head)) for head, kind in request.heads.items()]
     targets = {plan.head: encode(list(data.rows[plan.head]), plan) for plan in plans}
-    examples = Examples(data.features, parts, targets, data.extra)
+    examples = Examples(data.features, parts, targets, data.extra, data.backbone)
     heads: dict[str, Head] = {}
     for plan in plans:
         start = started.get(plan.head)
@@ -137,6 +138,8 @@ def train_heads(
     ready = prepare(data, request)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = HeadTrainer(ready.examples, ready.plans, ready.heads, request.options, folder)
+    if not resume:
+        forget(folder)
     log = TrainingLog(folder, after_epoch=trainer.resume() if resume else 0)
 
     def logged(epoch: int, figures: dict[str, float]) -> None:
@@ -218,7 +221,7 @@ def _plan(
     if start is None:
         plan = plan_head(head, texts, kind, request.min_count)
     else:  # the labels it knows stay where they are, new ones come behind them
-        found = plan_head(head, texts, kind, request.min_count).labels
+        found = frequent(count_labels(texts, start.kind), request.min_count)
         plan = Plan(head, start.kind, start.known + tuple(label for label in found if label not in start.known))
     return replace(plan, weight=request.weights.get(head, 1.0))
 

@@ -24,13 +24,11 @@ from models.errors import DataError
 from models.heads import Head
 from models.preprocessing import Preprocessing
 from models.training.augment import NOTHING, Augmentation, augment
+from models.training.checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
 from models.training.features import Pictures
 from models.training.heads import Examples, OnEpoch
 from models.training.splits import TRAIN, VALIDATION
 from models.training.targets import Plan, masked_loss, row_weights
-
-CHECKPOINT = "checkpoint.pt"
-"""File in a run's folder from which it can go on."""
 
 
 @dataclass(frozen=True)
@@ -158,16 +156,23 @@ class FineTuner:
         self.mean = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(list(_groups(network, options)), weight_decay=options.weight_decay)
         self.top = [group["lr"] for group in self.optimizer.param_groups]
+        self.run = examples.digest(plans)
         self.labelled = np.any([examples.targets[plan.head].known for plan in plans], axis=0)
         self.epoch = self.best_epoch = self.steps = 0
         self.best_accuracy = -math.inf
         self.best = self.mean
 
     def fit(self, on_epoch: OnEpoch) -> Tuned:
-        """Train to the end; returns the network with the averaged weights of the best epoch."""
+        """Train to the end; returns the network with the averaged weights of the best epoch.
+
+        Raises:
+            DataError: the loss is not finite.
+        """
         while self.epoch < self.options.epochs and self.epoch - self.best_epoch < self.options.patience:
             self.epoch += 1
             figures = {"train_loss": self._train()} | self._validate()
+            if not math.isfinite(figures["train_loss"]):
+                raise DataError(f"the loss is not finite in epoch {self.epoch}; lower the learning rate (--lr)")
             # not the loss: it rises with confidence, which the temperature mends afterwards (Guo et al. 2017)
             if figures["validation_accuracy"] > self.best_accuracy:
                 self.best_accuracy, self.best_epoch = figures["validation_accuracy"], self.epoch
@@ -182,7 +187,8 @@ class FineTuner:
         rng = np.random.default_rng([self.options.seed, self.epoch])
         if self.options.balance == 0:
             return rng.permutation(rows)
-        weights = row_weights(self.examples.targets[self.plans[0].head], self.options.balance)[rows]
+        train = self.examples.parts == TRAIN
+        weights = row_weights(self.examples.targets[self.plans[0].head], self.options.balance, train)[rows]
         weights = np.where(weights > 0, weights, weights[weights > 0].mean())  # rows without that label stay in
         return rng.choice(rows, len(rows), p=weights / weights.sum())
 
@@ -284,20 +290,16 @@ class FineTuner:
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.folder / f"{CHECKPOINT}.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / CHECKPOINT)
+        write_checkpoint(self.folder, self.run, state)
 
     def resume(self) -> int:
         """Go on from `checkpoint.pt` in the run's folder; returns the epochs already done.
 
         Raises:
-            DataError: there is no checkpoint, or it is of another network.
+            DataError: there is no checkpoint, or it is of other data or another network.
         """
         path = self.folder / CHECKPOINT
-        if not path.is_file():
-            raise DataError(f"there is nothing to resume: no {path}")
-        state = torch.load(path, weights_only=True, map_location=self.placement.device)
+        state = read_checkpoint(path, self.run, self.placement.device)
         try:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])

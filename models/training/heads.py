@@ -8,7 +8,7 @@ so a resumed run ends in the very numbers of one that was never interrupted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from torch import nn
 
 from models.errors import DataError
 from models.heads import Head
+from models.training.checkpoints import CHECKPOINT, digest_of, read_checkpoint, write_checkpoint
 from models.training.splits import TRAIN, VALIDATION
 from models.training.targets import Plan, Targets, masked_loss, row_weights
 
@@ -65,18 +66,30 @@ class Examples:
         parts: int8 (N,): TRAIN, VALIDATION or TEST.
         targets: labels of the N rows for each head.
         extra: further inputs float32 (N, length) by name; each head joins those its `extra_inputs` name.
+        backbone: functional digest of the card of the backbone that made the features.
     """
 
     features: np.ndarray
     parts: np.ndarray
     targets: Mapping[str, Targets]
     extra: Mapping[str, np.ndarray]
+    backbone: str = ""
 
     def inputs(self, rows: np.ndarray, head: Head) -> torch.Tensor:
         """The head's input for these rows, float32 (n, dim)."""
         parts = [np.asarray(self.features[rows], np.float32)]
         parts += [np.asarray(self.extra[name][rows], np.float32) for name in head.extra_inputs]
         return torch.from_numpy(np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0])
+
+    def digest(self, plans: Sequence[Plan], *more: str) -> str:
+        """Names a training run: its features, its parts, and the labels of every row for every head.
+
+        Args:
+            more: whatever else makes it another run, such as the recipe.
+        """
+        arrays = [array for plan in plans for array in (self.targets[plan.head].codes, self.targets[plan.head].sets)]
+        words = [f"{plan.head} {plan.kind} {plan.labels}" for plan in plans]
+        return digest_of([self.backbone, self.parts, *arrays, *words, *more])
 
 
 @dataclass
@@ -137,7 +150,9 @@ class HeadTrainer:
         self.copies = [
             _Copy(plan, decay, _clone(start[plan.head])) for plan in plans for decay in options.weight_decays
         ]
-        self.weights = {plan.head: row_weights(examples.targets[plan.head], options.balance) for plan in plans}
+        train = examples.parts == TRAIN
+        self.weights = {plan.head: row_weights(examples.targets[plan.head], options.balance, train) for plan in plans}
+        self.run = examples.digest(plans, options.recipe, str(options.weight_decays))
         groups = [{"params": c.module.parameters(), "weight_decay": c.decay} for c in self.copies]
         self.optimizer: torch.optim.Optimizer
         if options.recipe == "sgd":
@@ -234,20 +249,16 @@ class HeadTrainer:
                 for c in self.copies
             ],
         }
-        partial = self.folder / "checkpoint.pt.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        write_checkpoint(self.folder, self.run, state)
 
     def resume(self) -> int:
         """Go on from `checkpoint.pt` in the run's folder; returns the epochs already done.
 
         Raises:
-            DataError: there is no checkpoint, or it is of other heads or options.
+            DataError: there is no checkpoint, or it is of other data, heads or options.
         """
-        path = self.folder / "checkpoint.pt"
-        if not path.is_file():
-            raise DataError(f"there is nothing to resume: no {path}")
-        state = torch.load(path, weights_only=True)
+        path = self.folder / CHECKPOINT
+        state = read_checkpoint(path, self.run)
         try:
             for copy, saved in zip(self.copies, state["copies"], strict=True):
                 copy.module.load_state_dict(saved["state"])

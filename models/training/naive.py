@@ -29,6 +29,7 @@ from models import metrics
 from models.errors import DataError
 from models.heads import Head
 from models.training.calibration import label_thresholds
+from models.training.checkpoints import CHECKPOINT, forget
 from models.training.classify import Ready, Request, prepare
 from models.training.features import FeatureSet
 from models.training.heads import Examples, HeadOptions, HeadTrainer, OnEpoch, logits_of, new_head
@@ -46,9 +47,6 @@ TOGETHER = "together"
 FIGURES = ("samples_f1", "micro_f1", "macro_f1")
 AS_NEGATIVE = "samples_f1_missing_negative"
 """Samples F1 as the original measured it: where nobody said anything of a head, every answer of it is wrong."""
-
-CHECKPOINT = "checkpoint.pt"
-"""As `HeadTrainer` names it."""
 
 GRID = np.linspace(0.02, 0.98, 49)
 """Thresholds tried for all labels alike."""
@@ -220,7 +218,9 @@ class _Run:
     def fit(self, examples: Examples, plans: list[Plan], start: Mapping[str, Head]) -> dict[str, Head]:
         self.folder.mkdir(parents=True, exist_ok=True)
         trainer = HeadTrainer(examples, plans, start, self.options, self.folder)
-        done = trainer.resume() if self.resume and (self.folder / CHECKPOINT).is_file() else 0
+        if not self.resume:
+            forget(self.folder)
+        done = trainer.resume() if (self.folder / CHECKPOINT).is_file() else 0
         log = TrainingLog(self.folder, after_epoch=done)
 
         def logged(epoch: int, numbers: dict[str, float]) -> None:

@@ -54,24 +54,33 @@ def split_labels(text: str | None) -> tuple[str, ...]:
 def plan_head(head: str, texts: Iterable[str | None], kind: Kind = "single", min_count: int = 10) -> Plan:
     """Choose a head's labels: those with at least `min_count` training rows, in alphabetical order.
 
-    For a single-label head only rows with exactly one label count.
-
     Raises:
         DataError: fewer than two labels are left; the message says how many rows each label has.
     """
+    counts = count_labels(texts, kind)
+    kept = frequent(counts, min_count)
+    if len(kept) < (2 if kind == "single" else 1):
+        most = ", ".join(f"{label} {count}" for label, count in counts.most_common(5)) or "no labels at all"
+        raise DataError(
+            f"head {head!r} has {len(kept)} labels with at least {min_count} training rows, which is too few to learn; "
+            f"most frequent: {most}; --min-count sets how many a label needs"
+        )
+    return Plan(head, kind, kept)
+
+
+def count_labels(texts: Iterable[str | None], kind: Kind) -> Counter[str]:
+    """Rows of each label; for a single-label head only rows with exactly one label count."""
     counts: Counter[str] = Counter()
     for text in texts:
         said = split_labels(text)
         if kind == "multi" or len(said) == 1:
             counts.update(said)
-    kept = sorted(label for label, count in counts.items() if count >= min_count)
-    if len(kept) < (2 if kind == "single" else 1):
-        most = ", ".join(f"{label} {count}" for label, count in counts.most_common(5)) or "no labels at all"
-        raise DataError(
-            f"head {head!r} has {len(kept)} labels with at least {min_count} training rows, which is too few to learn; "
-            f"most frequent: {most}"
-        )
-    return Plan(head, kind, tuple(kept))
+    return counts
+
+
+def frequent(counts: Counter[str], min_count: int) -> tuple[str, ...]:
+    """The labels with at least `min_count` rows, in alphabetical order."""
+    return tuple(sorted(label for label, count in counts.items() if count >= min_count))
 
 
 def encode(texts: Sequence[str | None], plan: Plan) -> Targets:
@@ -89,13 +98,19 @@ def encode(texts: Sequence[str | None], plan: Plan) -> Targets:
     return Targets(codes, sets)
 
 
-def row_weights(targets: Targets, balance: float) -> np.ndarray:
-    """float32 (N,): rarer labels weigh more, to the power `balance` (0 none, 1 every label alike); mean 1."""
-    counts = np.bincount(targets.codes[targets.known], minlength=len(targets.sets)).astype(np.float64)
+def row_weights(targets: Targets, balance: float, counted: np.ndarray) -> np.ndarray:
+    """float32 (N,): rarer labels weigh more, to the power `balance` (0 none, 1 every label alike).
+
+    Args:
+        counted: bool (N,), the rows that say how rare a label is, those of training; their labelled ones have mean 1,
+            the others 0.
+    """
+    there = targets.known & counted
+    counts = np.bincount(targets.codes[there], minlength=len(targets.sets)).astype(np.float64)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -balance, 0.0)
-    rows = np.where(targets.known, weights[targets.codes], 0.0)
+    rows = np.where(there, weights[targets.codes], 0.0)
     total = rows.sum()
-    return (rows * (targets.known.sum() / total if total > 0 else 1.0)).astype(np.float32)
+    return (rows * (there.sum() / total if total > 0 else 1.0)).astype(np.float32)
 
 
 def masked_loss(

@@ -15,9 +15,10 @@ from models.devices import Placement
 from models.errors import CardError, DataError
 from models.heads import Head
 from models.training.augment import augmentation_for
+from models.training.checkpoints import CHECKPOINT, forget
 from models.training.classify import Ready, Request, Trained, prepare, write_heads
 from models.training.features import FeatureSet, Pictures
-from models.training.finetune import CHECKPOINT, FineTuner, Tuned, TuneOptions
+from models.training.finetune import FineTuner, Tuned, TuneOptions
 from models.training.heads import HeadTrainer, OnEpoch
 from models.training.log import TrainingLog
 
@@ -60,9 +61,15 @@ def tune(
             f"{len(pictures)} pictures of {pictures.side} px are not those that {start} reads; make the features again"
         )
     if card.digest(functional=True) != data.backbone:
-        raise DataError(f"the features were not made by the backbone {start}; make them again with its release")
+        raise DataError(
+            f"the features were not made by the backbone {start}; "
+            "name the card of the one that made them (--backbone), or make them again"
+        )
     ready = prepare(data, wanted.request)
-    begun = resume and (folder / CHECKPOINT).is_file()
+    if not resume:
+        forget(folder)
+        forget(folder / "frozen")
+    begun = (folder / CHECKPOINT).is_file()
     heads = ready.heads if begun else _on_frozen(ready, wanted, folder / "frozen", resume=resume)
     network = Tuned(build_backbone(card, start.parent), heads, wanted.options.frozen)
     how = (card.preprocessing, augmentation_for(wanted.request.heads), placement)

@@ -78,6 +78,8 @@ def test_refining_improves_on_new_labels(decoder: str, tmp_path: Path) -> None:
     assert not any("white" in text for text in write_all(loaded(path), new, white))
     refined, figures = train_captioner(new, replace(of("gru"), inputs=(), start=path), tmp_path / "refined")
     assert figures["test"]["exact"] > 0.9
+    with pytest.raises(DataError, match="another backbone"):
+        train_captioner(replace(new, backbone="b2"), replace(FAST, start=path), tmp_path / "strange")
     with pytest.raises(DataError, match="use its own split"):
         train_captioner(new, replace(FAST, split=Split(5), start=path), tmp_path / "leak")
     assert read_card(refined).architecture == decoder
@@ -105,8 +107,9 @@ def test_a_resumed_run_ends_like_one_never_interrupted(decoder: str, tmp_path: P
     continued, _ = train_captioner(made_up(120), elsewhere, tmp_path / "elsewhere")
     resumed, _ = train_captioner(made_up(120), short, tmp_path / "cut", resume=True)
     assert read_card(whole).sha256 == read_card(resumed).sha256 == read_card(continued).sha256
-    with pytest.raises(DataError, match="another training run"):
-        train_captioner(made_up(120), of(decoder, shape=Shape(24, width=24)), tmp_path / "cut", resume=True)
+    for wanted in (of(decoder, shape=Shape(24, width=24)), replace(short, split=Split(1, 0.2, 0.2))):
+        with pytest.raises(DataError, match="another training run"):
+            train_captioner(made_up(120), wanted, tmp_path / "cut", resume=True)
 
 
 def test_the_better_of_two_decoders_is_kept(tmp_path: Path) -> None:

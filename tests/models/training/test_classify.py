@@ -95,8 +95,20 @@ def test_resume_needs_a_checkpoint_of_the_same_heads(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to resume"):
         train_heads(made_up(), request(), tmp_path, resume=True)
     train_heads(made_up(), request(), tmp_path)
-    with pytest.raises(DataError, match="another training run"):
-        train_heads(made_up(labels=("Boots", "Dress")), request(), tmp_path, resume=True)
+    other_split = request(split=Split(2, 0.2, 0.2))
+    other_labels = made_up(labels=("Boots", "Belt", "Hat"))
+    other_recipe = request(options=replace(FAST, recipe="sgd"))
+    for data, wanted in (
+        (made_up(labels=("Boots", "Dress")), request()),
+        (other_labels, request()),
+        (made_up(), other_split),
+        (made_up(), other_recipe),
+        (replace(made_up(), backbone="b2"), request()),
+    ):
+        with pytest.raises(DataError, match="another training run"):
+            train_heads(data, wanted, tmp_path, resume=True)
+    longer = request(options=replace(FAST, epochs=FAST.epochs + 2))
+    assert train_heads(made_up(), longer, tmp_path, resume=True).epochs == longer.options.epochs
 
 
 def test_refining_learns_a_new_label_and_keeps_the_old(tmp_path: Path) -> None:
@@ -109,6 +121,13 @@ def test_refining_learns_a_new_label_and_keeps_the_old(tmp_path: Path) -> None:
     assert card.labels == (*TYPES, "Belt")
     assert refined.figures["type"]["test"]["accuracy"] > 0.9
     assert judge_head(refined.cards["type"], made_up(), None)["test"]["accuracy"] > 0.6  # has not forgotten Boots, Hat
+
+
+def test_refining_needs_no_minimum_of_labels_that_the_head_knows(tmp_path: Path) -> None:
+    old = train_heads(made_up(), request(), tmp_path / "old").cards["type"]
+    few = made_up(60, labels=("Dress", "Belt"), seed=3)
+    refined = train_heads(few, request(min_count=50, start={"type": old}), tmp_path / "new")
+    assert read_card(refined.cards["type"]).labels == TYPES  # too few belts for a label of their own
 
 
 def test_refining_improves_on_few_new_photos(tmp_path: Path) -> None:

@@ -158,3 +158,20 @@ def test_augmentation_repeats_with_its_seed_and_stays_in_range() -> None:
     assert float(first.min()) >= 0
     assert float(first.max()) <= 255
     assert torch.equal(augment(batch, NOTHING, torch.Generator()), batch.float())
+
+
+def test_only_the_same_run_goes_on(tmp_path: Path, start: Path, data: FeatureSet) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        tune(data, pictures(), start, WANTED, CPU, tmp_path, kill)
+    other = replace(WANTED, request=replace(WANTED.request, split=Split(3, 0.25, 0.25)))
+    with pytest.raises(DataError, match="another training run"):
+        tune(data, pictures(), start, other, CPU, tmp_path, resume=True)
+    with pytest.raises(DataError, match="not finite"):  # begins anew: what an earlier run left is gone
+        tune(data, pictures(), start, replace(WANTED, options=replace(WANTED.options, lr=float("nan"))), CPU, tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()

@@ -63,7 +63,7 @@ def test_one_label_is_plain_cross_entropy_and_several_are_their_sum() -> None:
 @given(st.lists(st.sampled_from(["Boots", "Dress", "Sneakers", None]), min_size=1, max_size=40), st.floats(0, 1))
 def test_weights_average_to_one_over_labelled_rows(texts, balance) -> None:
     targets = encode(texts, PLAN)
-    weights = row_weights(targets, balance)
+    weights = row_weights(targets, balance, np.ones(len(texts), bool))
     assert (weights[~targets.known] == 0).all()
     if targets.known.any():
         assert weights[targets.known].mean() == pytest.approx(1.0, rel=1e-4)
@@ -71,8 +71,16 @@ def test_weights_average_to_one_over_labelled_rows(texts, balance) -> None:
 
 def test_full_balance_gives_every_label_the_same_total() -> None:
     texts = ["Boots"] * 30 + ["Dress"] * 3
-    weights = row_weights(encode(texts, PLAN), 1.0)
+    weights = row_weights(encode(texts, PLAN), 1.0, np.ones(33, bool))
     assert weights[:30].sum() == pytest.approx(weights[30:].sum(), rel=1e-4)
+
+
+def test_rows_held_out_do_not_say_how_rare_a_label_is() -> None:
+    train = np.arange(40) < 20
+    one, other = (["Boots"] * 10 + ["Dress"] * 10 + [held_out] * 20 for held_out in ("Boots", "Dress"))
+    weights = row_weights(encode(one, PLAN), 1.0, train)
+    np.testing.assert_array_equal(weights, row_weights(encode(other, PLAN), 1.0, train))
+    np.testing.assert_allclose(weights, train.astype(np.float32))
 
 
 def test_labels_need_enough_rows() -> None:

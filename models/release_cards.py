@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def read_release(folder: Path) -> ReleaseCards:
     """Read the cards of a release without loading any model.
 
     Raises:
-        CardError: no release there, or it names a card that is missing, broken or of another role.
+        CardError: no release there, or it names a card that is missing, broken, of another role or of another backbone.
     """
     path = folder / FILE
     try:
@@ -88,13 +88,31 @@ def read_release(folder: Path) -> ReleaseCards:
             raise CardError(f"{path} names {name} as its {role}, but that card is a {card.role}")
         return card, (folder / name).parent
 
-    return ReleaseCards(
+    made = ReleaseCards(
         folder=folder,
         backbone=one("backbone", cards["backbone"]),
         detector=one("detector", cards["detector"]) if "detector" in cards else None,
         captioner=one("captioner", cards["captioner"]) if "captioner" in cards else None,
         heads={name: one("head", file) for name, file in heads.items()},
     )
+    refuse_strangers(made.backbone[0], (card for card, _ in made.all()))
+    return made
+
+
+def refuse_strangers(backbone: Card, cards: Iterable[Card]) -> None:
+    """Check that heads and captioner read this backbone's features: another's may be as long, and mean nothing to them.
+
+    Raises:
+        CardError: one was trained on another backbone's features.
+    """
+    digest = backbone.digest(functional=True)
+    wrong = [c for c in cards if c.role in ("head", "captioner") and c.options.get("backbone", digest) != digest]
+    if wrong:
+        raise CardError(
+            f"{', '.join(f'{card.role} {card.name!r}' for card in wrong)}: trained on the features of another backbone "
+            f"than {backbone.name!r}; train again on its features, or leave out: "
+            f"{' '.join(f'--without {card.name}' for card in wrong)}"
+        )
 
 
 def release_id_of(folder: Path) -> str:

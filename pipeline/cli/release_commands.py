@@ -59,7 +59,7 @@ def create(
 def _chosen(base: Path | None, cards: list[Path], without: set[str]) -> dict[str, Path]:
     """Role or `head:NAME` -> card file: those of `base` less `without`, then `cards`."""
     from models.cards import read_card
-    from models.release_cards import read_release
+    from models.release_cards import read_release, refuse_strangers
 
     chosen: dict[str, Path] = {}
     if base:
@@ -70,6 +70,7 @@ def _chosen(base: Path | None, cards: list[Path], without: set[str]) -> dict[str
         chosen[_place(read_card(path))] = path
     if "backbone" not in chosen:
         raise InputError("a release needs a backbone: name one with --card, or a release to start --from")
+    refuse_strangers(read_card(chosen["backbone"]), map(read_card, chosen.values()))
     return chosen
 
 

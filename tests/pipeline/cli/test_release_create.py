@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from models.cards import read_card, write_card
+from models.errors import CardError
 from models.preprocessing import Preprocessing
 from models.release import load_release
-from models.release_cards import STARTER
-from pipeline.cli.release_commands import write_copies
+from models.release_cards import STARTER, read_release, write_release
+from pipeline.cli.release_commands import create, write_copies
 from pipeline.errors import InputError
 
 CARDS = STARTER / "cards"
@@ -36,3 +37,17 @@ def test_two_backbones_of_one_name_are_refused(tmp_path: Path) -> None:
     backbone = another_backbone(tmp_path / "run", "efficientnet_lite0")
     with pytest.raises(InputError, match="--name"):
         write_copies({"backbone": backbone, "detector": CARDS / "detector.toml"}, tmp_path / "release")
+
+
+def test_heads_of_another_backbone_are_refused(tmp_path: Path) -> None:
+    """Their input is as long as they expect, so that nothing else would notice."""
+    backbone = another_backbone(tmp_path / "run", "tuned")
+    with pytest.raises(CardError, match=r"captioner 'captioner', head 'brand'.* --without brand"):
+        create(tmp_path / "release", [backbone], "starter", ["type"])
+    assert not (tmp_path / "release").exists()
+    create(tmp_path / "release", [backbone], "starter", ["captioner", "brand", "color", "pattern", "type"])
+    assert read_release(tmp_path / "release").backbone[0].name == "tuned"
+    write_copies({"backbone": backbone}, tmp_path / "mixed")
+    write_release(tmp_path / "mixed", {"backbone": "cards/tuned.toml", "heads": {"type": str(CARDS / "type.toml")}})
+    with pytest.raises(CardError, match="another backbone"):
+        read_release(tmp_path / "mixed")

@@ -61,7 +61,9 @@ class FeatureWriter:
 
     def __init__(self, folder: Path, arrays: Mapping[str, int], capacity: int, picture: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / META).unlink(missing_ok=True)
+        # the pictures of an earlier run would be taken for those of this one
+        for stale in (folder / META, _file(folder, PICTURES), *folder.glob("input_*.npy")):
+            stale.unlink(missing_ok=True)
         self.folder = folder
         self.count = 0
         self._rows: list[pd.DataFrame] = []

@@ -32,6 +32,9 @@ CAPTION = "caption"
 NAMED = 5
 """Photos or labels that a message names."""
 
+NOTHING = ["", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null"]
+"""Cells of a CSV that say nothing. Not `None`: that is a pattern, a closure, a style."""
+
 
 class Photos(Protocol):
     """Where a catalog's photos come from: an object store, or a file that holds them all."""
@@ -109,7 +112,8 @@ def read_table(uri: str, settings: Settings) -> pd.DataFrame:
         if suffix == ".parquet":
             return pd.read_parquet(io.BytesIO(data))
         if suffix in {".csv", ".tsv"}:
-            return pd.read_csv(io.BytesIO(data), dtype=str, sep="\t" if suffix == ".tsv" else ",")
+            tab = "\t" if suffix == ".tsv" else ","
+            return pd.read_csv(io.BytesIO(data), dtype=str, sep=tab, keep_default_na=False, na_values=NOTHING)
     except (ValueError, OSError) as error:
         raise InputError(f"the labels {uri} can't be read as {suffix}: {error}") from None
     raise InputError(f"the labels {uri} have to end in .csv, .tsv or .parquet")

@@ -117,7 +117,10 @@ class Source:
         return self.images or uri.rpartition("/")[0] or "."
 
     def _name(self, uri: str) -> str:
-        return self._images(uri).rstrip("/").rpartition("/")[2]
+        folder = self._images(uri)
+        name = folder.rstrip("/").rpartition("/")[2]
+        # the split depends on the source's name: it is the same from wherever the command is run
+        return Path(folder).resolve().name if name in {"", ".", ".."} else name
 
     @staticmethod
     def _noted(catalog: LabelledCatalog, notes: Sequence[str]) -> LabelledCatalog:

@@ -47,3 +47,12 @@ def test_folders_without_pictures_or_of_another_size_are_refused(tmp_path: Path)
         read_pictures([good, larger])
     with pytest.raises(DataError, match="keeps no pictures"):
         read_pictures([good, tmp_path])
+
+
+def test_pictures_of_an_earlier_run_are_not_those_of_the_next(tmp_path: Path) -> None:
+    path = folder(tmp_path, 2, 4, 0)
+    writer = FeatureWriter(path, {"features": 2}, 2)
+    writer.add({"features": np.ones((2, 2))}, pd.DataFrame({"product_id": ["8", "9"]}))
+    writer.close({"source": "a", "heads": [], "backbone": "b"})
+    with pytest.raises(DataError, match="keeps no pictures"):
+        read_pictures([path])

@@ -120,6 +120,19 @@ def test_heads_that_nothing_can_be_learned_for_are_noted(shop: Path) -> None:
     )
 
 
+def test_cells_that_say_nothing_and_a_label_named_none(shop: Path) -> None:
+    (shop / "labels.csv").write_text("file,type\na.jpg,None\nb.jpg,NA\nc.jpg,\nd.jpg,Hat\n")
+    catalog = source(shop, product_column=None).open(SETTINGS)
+    assert list(catalog.rows["type"]) == ["None", None, None, "Hat"]
+
+
+def test_the_name_of_a_source_does_not_depend_on_where_the_command_is_run(shop: Path, monkeypatch) -> None:
+    (shop / "labels.csv").write_text("file,type\na.jpg,Hat\n")
+    from_outside = source(shop, product_column=None).open(SETTINGS).name
+    monkeypatch.chdir(shop)
+    assert source(shop, labels="labels.csv", product_column=None).open(SETTINGS).name == from_outside == shop.name
+
+
 def test_without_a_product_column_every_photo_is_its_own(shop: Path) -> None:
     catalog = source(shop, product_column=None).open(SETTINGS)
     assert catalog.rows["product_id"].nunique() == 5

@@ -51,6 +51,8 @@ def judge_head(
     if split is not None:
         refuse_leaks(list(data.rows["product_id"]), parts, path)
     targets = encode(list(data.rows[card.name]), Plan(card.name, head.kind, head.labels))
+    if missing := [name for name in head.extra_inputs if name not in data.extra]:
+        raise DataError(f"head {card.name!r} reads the input {missing[0]!r}, which the features lack")
     examples = Examples(data.features, parts, {card.name: targets}, data.extra)
     if not ((parts == TEST) & targets.known).any():
         raise DataError(f"no test row has a label that head {card.name!r} knows; it knows {', '.join(head.known)}")

@@ -52,15 +52,21 @@ def plot_predictions(folder: Path, head: str = "*") -> list[Path]:
 
 
 def plot_curves(folder: Path) -> Path:
-    """Losses on the left, accuracies on the right, over epochs."""
+    """Losses on the left, accuracies on the right, over epochs; a head has one color, training is dashed.
+
+    The training loss is the sum over the heads; the validation loss is stated for each.
+    """
     lines = read_log(folder)
     names = sorted({name for line in lines for name in line if name != "epoch"})
+    heads = sorted({name.rpartition("/")[0] for name in names})
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for name in names:
         axes = left if name.endswith("loss") else right
-        axes.plot(*series(lines, name), marker=".", label=name)
+        style = {"color": f"C{heads.index(name.rpartition('/')[0])}", "linestyle": "--" if "train" in name else "-"}
+        axes.plot(*series(lines, name), marker=".", label=name, **style)
     for axes, title in ((left, "loss"), (right, "accuracy")):
         axes.set(xlabel="epoch", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize="small")

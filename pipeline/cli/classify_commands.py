@@ -15,12 +15,14 @@ from pipeline.cli.head_options import (
     SplitFile,
     Weights,
     command_line,
+    data_words,
     inputs_of,
     kinds_of,
     names_of,
     on_epochs,
     split_of,
     tell_of_twins,
+    warn_of_other_split,
     weights_of,
     widths_of,
 )
@@ -112,6 +114,7 @@ def train(
     from models.training.open_set import OpenRequest
 
     decays = (1e-4, 1e-3, 1e-2) if recipe == "sgd" else HeadOptions.weight_decays
+    joined = join_features([read_features(folder) for folder in features])
     request = Request(
         heads=kinds_of(head, multi or []),
         min_count=min_count,
@@ -133,10 +136,11 @@ def train(
         weights=weights_of(weight or []),
         inputs=inputs_of(extra_input or []),
         hidden=widths_of(hidden),
-        words=Words(licence, data, command_line()),
+        words=Words(licence, data_words(data, joined), command_line()),
         open_set=OpenRequest(names_of(open_head), leave_out, expect_unknown, split_seed),
     )
-    joined = join_features([read_features(folder) for folder in features])
+    for path in request.start.values():
+        warn_of_other_split(path, request.split)
     with on_epochs(f"train {', '.join(request.heads)}", epochs) as on_epoch:
         made = train_heads(joined, request, out, on_epoch, resume=resume)
     tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)

@@ -13,6 +13,7 @@ from pipeline.cli.head_options import (
     SplitFile,
     Weights,
     command_line,
+    data_words,
     inputs_of,
     kinds_of,
     names_of,
@@ -84,6 +85,7 @@ def finetune(
     from models.training.open_set import OpenRequest
     from models.training.tuned_release import TuneRequest, tune
 
+    joined, pictures = join_features([read_features(one) for one in features]), read_pictures(features)
     request = Request(
         heads=kinds_of(head, multi or []),
         min_count=min_count,
@@ -92,7 +94,7 @@ def finetune(
         weights=weights_of(weight or []),
         inputs=inputs_of(extra_input or []),
         hidden=widths_of(hidden),
-        words=Words(licence, data, command_line()),
+        words=Words(licence, data_words(data, joined), command_line()),
         open_set=OpenRequest(names_of(open_head), leave_out, seed=split_seed),
     )
     options = TuneOptions(
@@ -111,7 +113,6 @@ def finetune(
     start = backbone or STARTER / "cards" / f"{read_release(STARTER).backbone[0].name}.toml"
     with on_epochs(f"fine-tune {', '.join(request.heads)}", epochs) as on_epoch:
         wanted = TuneRequest(request, options, name)
-        joined, pictures = join_features([read_features(one) for one in features]), read_pictures(features)
         card, made = tune(joined, pictures, start, wanted, placement, out, on_epoch, resume=resume)
     tell_of_twins(out, made.twins.checked, made.twins.same, made.twins.alike)
     answer = {"out": str(out), "backbone": str(card), "cards": {one: str(path) for one, path in made.cards.items()}}

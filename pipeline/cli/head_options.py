@@ -15,6 +15,7 @@ from pipeline.cli.output import log, progress
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
+    from models.training.features import FeatureSet
     from models.training.splits import Split
 
 ALIASES = {"pool": "type"}
@@ -42,10 +43,13 @@ Hidden = Annotated[
 def on_epochs(words: str, epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """A progress bar of epochs, whose figures are logged as they come."""
     with progress(words, epochs, "epochs") as advance:
+        last = 0
 
         def on_epoch(epoch: int, numbers: dict[str, float]) -> None:
+            nonlocal last
             log.info("epoch %d: %s", epoch, "  ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
-            advance()
+            advance(epoch - last)  # a resumed run has some behind it
+            last = epoch
 
         yield on_epoch
 
@@ -103,6 +107,25 @@ def inputs_of(texts: list[str]) -> dict[str, tuple[str, ...]]:
         head = ALIASES.get(name, name)
         inputs[head] = (*inputs.get(head, ()), extra)
     return inputs
+
+
+def data_words(stated: str, data: FeatureSet) -> str:
+    """What a card says of the data where the command does not: the sources and their pictures."""
+    counts = data.rows["source"].value_counts(sort=False)
+    return stated or ", ".join(f"{count} labelled pictures of {source}" for source, count in counts.items())
+
+
+def warn_of_other_split(card: Path, split: Split) -> None:
+    """Say so where nobody can tell whether products that are held out now trained the model to refine."""
+    from models.cards import read_card
+    from models.training.splits import split_of_run
+
+    if split_of_run(card) is None and not split.tests_like(stated := read_card(card).split):
+        log.warning(
+            "%s has no split.parquet beside it and states another split (%s): if it was trained on these products, "
+            "the figures of this run will be too good; give --split, or --split-seed and --held-out as it states",
+            *(card, stated or "none"),
+        )
 
 
 def command_line() -> str:

@@ -113,3 +113,25 @@ def test_features_of_another_backbone_are_refused(run, features: Path, tmp_path:
         run("test", card, "--features", other)
     with pytest.raises(DataError, match="different backbones"):
         run("train", tmp_path / "c", "--features", features, "--features", other, "--head", "brand")
+
+
+def test_refining_without_the_split_of_the_first_run_warns(run, features: Path, tmp_path: Path, caplog) -> None:
+    first = run("train", tmp_path / "a", "--features", features, "--head", "brand", *FAST, "--split-seed", "4")
+    card = read_card(Path(first["cards"]["brand"]))
+    assert card.data == "360 labelled pictures of shop"
+    again = (
+        "train",
+        tmp_path / "b",
+        "--features",
+        features,
+        "--head",
+        "brand",
+        *FAST,
+        "--from",
+        first["cards"]["brand"],
+    )
+    run(*again, "--split-seed", "4")
+    assert "states another split" not in caplog.text
+    (tmp_path / "a" / "split.parquet").unlink()
+    run(*again)
+    assert "states another split (by sha256 of the product, seed 4" in caplog.text

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.cli.head_options import SplitFile, command_line
+from pipeline.cli.head_options import SplitFile, command_line, data_words, warn_of_other_split
 from pipeline.cli.output import emit, log, progress
 from pipeline.errors import InputError
 from pipeline.settings import settings
 
 if TYPE_CHECKING:
     from models.caption_search import Decoding
-    from models.captioner import LoadedCaptioner
     from models.training.captions import CaptionRequest
     from models.training.features import FeatureSet
     from models.training.splits import Split
@@ -158,11 +157,13 @@ def train(
             seed=seed,
             decoding=Decoding(beam=beam, max_words=max_words, min_words=min_words, length_power=length_power),
         ),
-        words=Words(licence, data, command_line()),
+        words=Words(licence, data_words(data, joined), command_line()),
         start=start,
         inputs=tuple(extra_input or ()),
         checkpoint=checkpoint,
     )
+    if start:
+        warn_of_other_split(start, request.split)
     card, figures = _train(joined, request, out, both=decoder == "both", resume=resume)
     emit({"out": str(out), "card": str(card), "figures": figures})
 
@@ -189,13 +190,6 @@ def _split(path: Path | None, rule: Split) -> Split:
     from models.training.splits import read_split
 
     return read_split(path, rule) if path else rule
-
-
-def _loaded(card: Path, dim: int) -> LoadedCaptioner:
-    from models.captioner import load_captioner
-    from models.cards import read_card
-
-    return load_captioner(read_card(card), card.parent, "cpu", dim)
 
 
 def plot(run: Annotated[Path, typer.Argument(help="folder of a training run")]) -> None:
@@ -228,7 +222,7 @@ def test(
     """
     import numpy as np
 
-    from models.training.captions import captioned, held_out_captions
+    from models.training.captions import captioned, captioner_for, held_out_captions
     from models.training.features import join_features, read_features
     from models.training.splits import TEST, read_split, refuse_leaks, split_of_run
 
@@ -239,7 +233,7 @@ def test(
     parts = read_split(saved).parts(data.rows["product_id"]) if saved and not everything else np.full(len(data), TEST)
     if not everything:
         refuse_leaks(list(data.rows["product_id"]), parts, card)
-    captioner = _loaded(card, data.features.shape[1])
+    captioner = captioner_for(data, card)
     captioner.decoding = _decoding(captioner.decoding, decode, beam, max_words, min_words, temperature, seed)
     emit({"card": str(card), **held_out_captions(captioner, data, parts)})
 
@@ -266,7 +260,10 @@ def write(
     import numpy as np
     import torch
 
+    from models.captioner import load_captioner
+    from models.cards import read_card
     from models.release import load_release
+    from models.release_cards import refuse_strangers
     from pipeline.images.color import color_histogram
     from pipeline.images.decode import Limits
     from pipeline.images.decode import decode as decoded
@@ -276,7 +273,9 @@ def write(
     chosen = settings()
     loaded = load_release(release_folder(chosen, release), chosen.enrich.device, chosen.enrich.precision)
     if card:
-        loaded.captioner = _loaded(card, loaded.dim)
+        own = read_card(card)
+        refuse_strangers(loaded.cards.backbone[0], [own])
+        loaded.captioner = load_captioner(own, card.parent, loaded.device, loaded.dim)
     captioner = loaded.captioner
     if captioner is None:
         raise InputError(f"the release {loaded.release_id} has no captioner; name one with --card")

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from models.cards import read_card
 from models.errors import ModelError
+from models.release_cards import read_release
 from models.training.features import FeatureWriter
 from pipeline.cli import app, register
 from pipeline.errors import InputError
@@ -40,8 +41,13 @@ def run(cli, *arguments: object) -> dict:
 
 
 @pytest.fixture(scope="module")
-def features(tmp_path_factory) -> Path:
-    """Features that say nothing but whether it is a shirt or a dress."""
+def release(tmp_path_factory) -> Path:
+    return write_tiny_release(tmp_path_factory.mktemp("release"))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory, release: Path) -> Path:
+    """Features, as if of the release, that say nothing but whether it is a shirt or a dress."""
     folder = tmp_path_factory.mktemp("captioned")
     rng = np.random.default_rng(0)
     kind = np.arange(60) % 2
@@ -53,11 +59,12 @@ def features(tmp_path_factory) -> Path:
     rows = pd.DataFrame({"file": "", "product_id": [f"p{i}" for i in range(60)], "caption": captions})
     writer = FeatureWriter(folder, {"features": DIM, "color_histogram": HISTOGRAM_LENGTH}, 60)
     writer.add(arrays, rows)
-    writer.close({"source": "a", "heads": ["caption"], "backbone": "b"})
+    backbone = read_release(release).backbone[0].digest(functional=True)
+    writer.close({"source": "a", "heads": ["caption"], "backbone": backbone})
     return folder
 
 
-def test_from_features_to_written_captions(cli, features: Path, tmp_path: Path, monkeypatch) -> None:
+def test_from_features_to_written_captions(cli, features: Path, release: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     common = ("--features", features, "--held-out", 0.2, "--validation", 0.2, "--extra-input", "color_histogram")
     quick = ("--epochs", 3, "--width", 16, "--layers", 1, "--batch", 8, "--lr", 0.003, "--max-words", 8)
@@ -80,18 +87,19 @@ def test_from_features_to_written_captions(cli, features: Path, tmp_path: Path, 
     )
     assert shortest["test"]["exact"] == 0.0
 
-    write_tiny_release(tmp_path / "release")
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(photo_bytes(1))
 
     def written(*options: object) -> list:
-        asked = ("annotate", "write", photo, photo, "--release", tmp_path / "release", "--card", made["card"])
+        asked = ("annotate", "write", photo, photo, "--release", release, "--card", made["card"])
         return run(cli, *asked, *options)["captions"]
 
     assert written()[0] == written()[1]
     assert len(written("--decode", "greedy", "--min-words", 5, "--max-words", 5)[0]["caption"].split()) == 5
     wild = ("--decode", "sample", "--temperature", 9, "--seed")
     assert written(*wild, 1) == written(*wild, 1) != written(*wild, 2)
+    with pytest.raises(ModelError, match="another backbone"):
+        run(cli, "annotate", "write", photo, "--release", "starter", "--card", made["card"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.index.gallery import Hit, Index
+    from pipeline.index.recommend import Look
+    from pipeline.index.variants import StoredVariant
+
+VARIANTS_DRAWN = 4
 
 
 def attach(app: typer.Typer) -> None:
@@ -69,22 +74,39 @@ def recommend(
     k: Annotated[int, typer.Option("-k", min=1, help="products, and products a group of the look")] = 10,
     where: Annotated[str | None, typer.Option(help="filters on the similar ones: type=Dress,color=Red")] = None,
     look: Annotated[bool, typer.Option("--look/--no-look", help="complete the look with other groups, too")] = True,
-    sheet: Annotated[Path | None, typer.Option(help="draw the product and what goes with it: out.jpg")] = None,
+    via_variant: Annotated[
+        str | None,
+        typer.Option(help="only what variants of this kind ask for: shoe, or a group of garments such as footwear"),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="draw the product, with --via-variant its variants too, and what goes with it: out.jpg"),
+    ] = None,
 ) -> None:
     """Recommend to a product: those that look alike, and those of other groups that complete the look.
 
-    Where style transfer made variants (a shoe of a dress), they ask for the other groups; else the photos do.
+    Where style transfer made variants (a shoe of a dress; docs/translation.md), they ask for the other groups; else the
+    photos do. Variants are synthetic: they only ask, and are never recommended themselves.
 
     Example: `atelier recommend --product 1163 -k 6 --sheet look.jpg`
+
+    Example, a dress, the shoe made of it, the real shoes nearest to that:
+    `atelier recommend --product 1163 --via-variant shoe --sheet shoes.png`
     """
     from pipeline.index.gallery import Index
-    from pipeline.index.job import variant_vectors
     from pipeline.index.recommend import complete_the_look, product_rows, similar
+    from pipeline.index.variants import variants_of, vectors_by_group
 
+    if via_variant and (where or not look):
+        raise SettingError("--via-variant takes neither --where nor --no-look: it asks for nothing but a look")
     index = Index.open(None, settings())
     keys = sorted({str(record["image_key"]) for record in index.rows.records(product_rows(index, product))})
+    variants = variants_of(settings(), index, keys) if look else []
+    if via_variant:
+        _recommend_via(index, product, k, variants, via_variant, sheet)
+        return
     alike = similar(index, product, k, parse_where(where))
-    looks = complete_the_look(index, product, k, variant_vectors(settings(), index, keys)) if look else []
+    looks = complete_the_look(index, product, k, vectors_by_group(variants)) if look else []
     show_hits(alike, product)
     for one in looks:
         show_hits(one.hits, f"{product} among {one.group} (by {one.by})")
@@ -96,6 +118,42 @@ def recommend(
             "version": index.manifest.version,
             "product_id": product,
             "similar": [hit_json(hit) for hit in alike],
+            "look": {one.group: {"by": one.by, "hits": [hit_json(hit) for hit in one.hits]} for one in looks},
+        }
+    )
+
+
+def _recommend_via(
+    index: Index, product: str, k: int, variants: Sequence[StoredVariant], target: str, sheet: Path | None
+) -> None:
+    """Recommend by those of a product's variants that show `target`."""
+    from pipeline.index.recommend import by_variants
+    from pipeline.index.variants import meant_by, vectors_by_group
+
+    meant = meant_by(variants, target, product)
+    looks = by_variants(index, product, k, vectors_by_group(meant))
+    if not looks:
+        raise InputError(f"index {index.manifest.version} holds no other product of {meant[0].group}")
+    for one in looks:
+        show_hits(one.hits, f"{product} among {one.group} (by its variants)")
+    if sheet:
+        _draw_via(product, meant, looks, k, sheet)
+    emit(
+        {
+            "version": index.manifest.version,
+            "product_id": product,
+            "variants": [
+                {
+                    "image_key": one.image_key,
+                    "variant_key": one.key,
+                    "generator": one.generator,
+                    "target": one.target,
+                    "group": one.group,
+                    "target_probability": one.target_probability,
+                    "synthetic": True,
+                }
+                for one in meant
+            ],
             "look": {one.group: {"by": one.by, "hits": [hit_json(hit) for hit in one.hits]} for one in looks},
         }
     )
@@ -212,4 +270,24 @@ def _draw_lines(image_key: str, product: str, lines: list[tuple[str, list[Hit]]]
         tiles += [hit_tile(hit, photo(catalog, hit.image_key, settings())) for hit in hits]
         tiles += [None] * (k - len(hits))
     draw_sheet(tiles, path, columns=k + 1)
+    console.print(f"drew {path}", markup=False)
+
+
+def _draw_via(product: str, variants: Sequence[StoredVariant], looks: Sequence[Look], k: int, path: Path) -> None:
+    """Draw source, variant and, beside the first of each group, the real products; the best variants, a line each."""
+    from pipeline.index.sheet import Tile, draw_sheet, hit_tile, photo
+    from pipeline.storage import open_store
+
+    catalog, warehouse = (open_store(uri, settings()) for uri in (settings().catalog.uri, settings().warehouse.uri))
+    tiles: list[Tile | None] = []
+    for look in looks:
+        of_group = [one for one in variants if one.group == look.group][:VARIANTS_DRAWN]
+        hits = [hit_tile(hit, photo(catalog, hit.image_key, settings())) for hit in look.hits]
+        for line, one in enumerate(of_group):
+            sure = "" if one.target_probability is None else f" {one.target_probability:.2f}"
+            tiles.append(Tile(photo(catalog, one.image_key, settings()), (product, one.image_key), accent=True))
+            made = photo(warehouse, one.key, settings())
+            tiles.append(Tile(made, (f"synthetic {one.target}{sure}", one.generator), accent=True))
+            tiles += [*hits, *[None] * (k - len(hits))] if line == 0 else [None] * k
+    draw_sheet(tiles, path, columns=k + 2)
     console.print(f"drew {path}", markup=False)

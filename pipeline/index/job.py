@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -176,29 +175,3 @@ def index_row(manifest: Manifest, run_id: str) -> pa.Table:
         "built_at": datetime.now(UTC),
     }
     return pa.Table.from_pylist([row], TABLES["indexes"].arrow_schema)
-
-
-def variant_vectors(settings: Settings, index: Index, image_keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """Vectors float32 (n, dim) of generated variants of some photos, by target group, from the index's own snapshot."""
-    warehouse = open_warehouse(settings)
-    snapshot = pick_snapshot(warehouse, index.manifest.snapshot)
-    if not image_keys or snapshot.versions.get("variants") is None:
-        return {}
-    with connect(warehouse, snapshot) as con:
-        found = con.execute(_VARIANTS_SQL, [snapshot.release_id, list(image_keys), index.manifest.dim]).fetchall()
-    groups = sorted({group for group, _ in found})
-    return {
-        group: np.stack([np.frombuffer(vector, "<f2") for of, vector in found if of == group]).astype(np.float32)
-        for group in groups
-    }
-
-
-_VARIANTS_SQL = """
-select distinct v.target_group, e.vector
-from embeddings e
-join variants v on v.image_key = e.image_key and v.etag = e.etag and v.release_id = e.release_id
-    and v.garment_index = e.garment_index
-join "catalog" c on c.image_key = e.image_key and c.etag = e.etag
-where e.kind = 'variant' and e.release_id = ? and list_contains(?, e.image_key) and e.dim = ?
-order by all
-"""

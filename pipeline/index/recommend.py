@@ -76,6 +76,20 @@ def complete_the_look(
     return [look for look in looks if look.hits]
 
 
+def by_variants(index: Index, product_id: str, k: int, variants: Mapping[str, np.ndarray]) -> list[Look]:
+    """The products that generated variants of a product ask for, each group's nearest, and nothing else.
+
+    Args:
+        index: the gallery.
+        product_id: a product; its own photos are left out. It need not be in the gallery.
+        k: products a group.
+        variants: group -> vectors (n, dim) of generated images.
+    """
+    own = index.rows.find("product_id", product_id)
+    looks = [Look(group, "variant", _merged(index, variants[group], own, k, {"group": group})) for group in variants]
+    return [look for look in looks if look.hits]
+
+
 def product_rows(index: Index, product_id: str) -> np.ndarray:
     """Live gallery rows (int64) of a product.
 

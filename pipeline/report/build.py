@@ -17,6 +17,7 @@ from pipeline.report.looks import gallery_and_looks, gallery_words
 from pipeline.report.model_section import models_of
 from pipeline.report.number_section import Run, coverage_of, headlines, summary
 from pipeline.report.page import moment
+from pipeline.report.products import Recommender
 from pipeline.report.reject_section import reasons_of
 from pipeline.report.step_section import Found, steps_of
 from pipeline.report.texts import clip
@@ -75,7 +76,8 @@ def build_page(sources: Sources) -> Page:
     reasons = reasons_of(then, sources.thumbnails, limits.reject_photos)
     coverage = coverage_of(listed, enriched, reasons)
     scope = sources.run_id if enriched["in_this_run"] else None
-    gallery, looks = gallery_and_looks(then, sources.thumbnails, scope, limits)
+    shop = Recommender(sources.settings, index.version if index else None)
+    gallery, looks = gallery_and_looks(then, sources.thumbnails, scope, limits, shop)
     heads = heads_of(then.rows("labels", "answers of each head", statements.LABELS, labels=LABELS_SHOWN))
     checks, drift = checks_of(now), drift_of(now)
     models = _models(sources, run, enriched["release_id"])

@@ -113,8 +113,19 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Product:
+    """A real product by one of its photos, and in words which one it is and how near."""
+
+    photo: Photo
+    words: str
+
+
+@dataclass(frozen=True)
 class Card:
-    """One photo with what was read from it. `why` says why it is shown, where it is not a plain sample."""
+    """One photo with what was read from it.
+
+    `products` are the real ones nearest to its first variant; `why` says why it is shown, where it is no plain sample.
+    """
 
     photo: Photo
     caption: str | None
@@ -128,6 +139,7 @@ class Card:
     color_agrees: bool | None
     title: str | None = None
     variants: tuple[Variant, ...] = ()
+    products: tuple[Product, ...] = ()
     why: str = ""
 
 

@@ -8,16 +8,20 @@ from pipeline.report import statements
 from pipeline.report.asking import Asker, Row
 from pipeline.report.content import Card, Look
 from pipeline.report.page import score
-from pipeline.report.photos import LABEL_LENGTH, load_cards, pick
+from pipeline.report.photos import LABEL_LENGTH, load_cards, pick, with_products
+from pipeline.report.products import Recommender
 from pipeline.report.texts import clip, plural
 from pipeline.report.thumbnails import Thumbnails
 from pipeline.settings import ReportSettings
 
 
 def gallery_and_looks(
-    ask: Asker, thumbnails: Thumbnails, scope: str | None, limits: ReportSettings
+    ask: Asker, thumbnails: Thumbnails, scope: str | None, limits: ReportSettings, shop: Recommender
 ) -> tuple[tuple[Card, ...], tuple[Look, ...]]:
-    """The gallery and the lists of photos to look at, of this run's photos, or of all where it enriched none."""
+    """The gallery and the lists of photos to look at, of this run's photos, or of all where it enriched none.
+
+    `shop` finds the real products that are shown beside variants.
+    """
     sample = ask.rows("gallery", "the sample", statements.SAMPLE, scope=scope, photos=limits.gallery_photos)
     each = limits.look_photos
     varied = ask.rows("look", "photos with variants", statements.VARIED, photos=each)
@@ -29,6 +33,8 @@ def gallery_and_looks(
     off_color, with_variants = ([row["image_key"] for row in rows] for rows in (colors, varied))
     keys = [*sampled, *unsure, *disputed, *off_color, *with_variants]
     cards = load_cards(ask, "gallery", keys, thumbnails)
+    varied_keys = [key for key in with_variants if key in cards]
+    variants, problem = with_products(ask, "look", pick(cards, varied_keys), varied_keys, thumbnails, shop)
     looks = (
         Look(
             "Lowest confidence",
@@ -52,9 +58,10 @@ def gallery_and_looks(
         ),
         Look(
             "Generated variants",
-            "Pictures made from photos, each beside its source. They are synthetic and only help searching.",
+            "Pictures made from photos, each beside its source, and the real products nearest to the first of them. "
+            f"Variants are synthetic and only help searching. {problem}".strip(),
             None,
-            pick(cards, with_variants),
+            variants,
         ),
     )
     return pick(cards, sampled), tuple(look for look in looks if look.cards)

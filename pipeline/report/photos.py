@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from pipeline.report import statements
 from pipeline.report.asking import Asker, Row
-from pipeline.report.content import Answer, Box, Card, GarmentLine, Variant
+from pipeline.report.content import Answer, Box, Card, GarmentLine, Product, Variant
 from pipeline.report.page import score
+from pipeline.report.products import Recommender
 from pipeline.report.texts import clip
 from pipeline.report.thumbnails import Thumbnail, Thumbnails, Wanted
 
@@ -47,6 +48,35 @@ def _variants(ask: Asker, section: str, keys: Sequence[str], thumbnails: Thumbna
         photo = replace(thumbnail.photo, key=clip(thumbnail.photo.key, KEY_LENGTH))
         found[row["image_key"]] = (*found.get(row["image_key"], ()), Variant(photo, _variant_words(row)))
     return found
+
+
+def with_products(
+    ask: Asker, section: str, cards: Sequence[Card], keys: Sequence[str], thumbnails: Thumbnails, shop: Recommender
+) -> tuple[tuple[Card, ...], str]:
+    """Cards with the real products nearest to their first variant, and a sentence where there are none to be had.
+
+    Args:
+        cards: with variants.
+        keys: their image keys, unclipped, in the same order.
+    """
+    if not keys:
+        return tuple(cards), ""
+    rows = ask.rows(section, "vectors of their variants", statements.VARIANT_VECTORS, keys=sorted(keys))
+    found, problem = shop.nearest(rows)
+    shown = sorted({one.image_key for nearest in found.values() for one in nearest})
+    known = ask.rows(section, "photos of the real products", statements.ETAGS, keys=shown) if shown else []
+    etags = {row["image_key"]: row["etag"] for row in known}
+    made = dict(zip(etags, thumbnails.make([Wanted(key, etag) for key, etag in etags.items()]), strict=True))
+    variant_of = {row["image_key"]: row["variant_key"] for row in rows}
+    products = {
+        key: tuple(
+            Product(replace(made[one.image_key].photo, key=clip(one.image_key, KEY_LENGTH)), one.words)
+            for one in found.get(variant_of.get(key, ""), ())
+            if one.image_key in made
+        )
+        for key in keys
+    }
+    return tuple(replace(card, products=products[key]) for card, key in zip(cards, keys, strict=True)), problem
 
 
 def _variant_words(row: Row) -> str:

@@ -229,6 +229,27 @@ order by image_key, target_probability desc nulls last, variant_key
 limit $pictures
 """
 
+VARIANT_VECTORS = """
+select v.image_key, v.variant_key, v.target_group, i.product_id, e.vector
+from variants v
+join enriched i using (image_key, etag, release_id)
+join embeddings e
+    on e.image_key = v.image_key and e.etag = v.etag and e.release_id = v.release_id and e.kind = 'variant'
+    and e.garment_index = v.garment_index and e.generator = v.generator
+where v.image_key in (select unnest($keys))
+qualify row_number() over (
+    partition by v.image_key order by v.target_probability desc nulls last, v.variant_key
+) = 1
+order by v.image_key
+"""
+
+ETAGS = """
+select image_key, etag
+from enriched
+where image_key in (select unnest($keys))
+order by image_key
+"""
+
 LABELS = """
 with counted as (
     select head, label, count(*) as photos

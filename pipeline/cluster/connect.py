@@ -37,6 +37,7 @@ DASK_CONFIG = {
 """For the workers on this machine, in place of Dask's own defaults."""
 
 _LOOK_EVERY_S = 0.5
+_ANSWER_WITHIN_S = 60.0
 
 
 @contextmanager
@@ -126,8 +127,10 @@ def workers(client: Client) -> Mapping[str, Any]:
         TransientError: the scheduler is gone.
     """
     try:
-        return client.scheduler_info()["workers"]
-    except (OSError, RuntimeError) as error:  # a closed client raises RuntimeError
+        # not Client.scheduler_info: it waits without end for a scheduler that was lost while being asked
+        identity = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_WITHIN_S)
+        return dict(identity["workers"])
+    except (OSError, RuntimeError, AttributeError) as error:  # a closed client raises RuntimeError or has no scheduler
         raise lost_scheduler() from error
 
 

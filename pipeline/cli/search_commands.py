@@ -275,7 +275,7 @@ def _draw_lines(image_key: str, product: str, lines: list[tuple[str, list[Hit]]]
 
 def _draw_via(product: str, variants: Sequence[StoredVariant], looks: Sequence[Look], k: int, path: Path) -> None:
     """Draw source, variant and, beside the first of each group, the real products; the best variants, a line each."""
-    from pipeline.index.sheet import Tile, draw_sheet, hit_tile, photo
+    from pipeline.index.sheet import TILE, Tile, draw_sheet, hit_tile, photo
     from pipeline.storage import open_store
 
     catalog, warehouse = (open_store(uri, settings()) for uri in (settings().catalog.uri, settings().warehouse.uri))
@@ -287,6 +287,9 @@ def _draw_via(product: str, variants: Sequence[StoredVariant], looks: Sequence[L
             sure = "" if one.target_probability is None else f" {one.target_probability:.2f}"
             tiles.append(Tile(photo(catalog, one.image_key, settings()), (product, one.image_key), accent=True))
             made = photo(warehouse, one.key, settings())
+            if made is not None:  # it may be as small as 64 pixels
+                times = max(1, (TILE - 8) // max(made.shape[:2]))
+                made = made.repeat(times, axis=0).repeat(times, axis=1)
             tiles.append(Tile(made, (f"synthetic {one.target}{sure}", one.generator), accent=True))
             tiles += [*hits, *[None] * (k - len(hits))] if line == 0 else [None] * k
     draw_sheet(tiles, path, columns=k + 2)

@@ -18,6 +18,7 @@ from tiny_translator import write_tiny_translator
 from models.release import Release
 from models.translation.distances import hellinger
 from pipeline.catalog import Batch, PlannedImage, batch_id
+from pipeline.cluster.connect import for_workers
 from pipeline.enrich.generators import load_generators
 from pipeline.enrich.record import record, summary
 from pipeline.enrich.runner import Outcome, Runner, utc_now
@@ -370,6 +371,14 @@ def test_cards_that_are_no_translators_altered_or_named_twice_are_refused(
         run(configure(rule(card, "Dress"), rule(card, "Shirt")), release)
     with pytest.raises(SettingError, match=r"variants\.rules\.0\.where"):
         configure(rule(card) | {"where": {}})
+
+
+def test_workers_are_sent_the_full_path_of_a_card(
+    configure: Callable[..., Settings], card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(card.parent)
+    sent = for_workers(configure(rule(Path(card.name)), rule(card) | {"translator": "s3://b/c.toml"}))
+    assert [one.translator for one in sent.variants.rules] == [str(card.resolve()), "s3://b/c.toml"]
 
 
 @pytest.mark.integration

@@ -61,6 +61,7 @@ def start(
     if release is not None:
         give(release={"uri": release})
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.INFO)  # at DEBUG it logs what it signs, session token and all
 
 
 @cache

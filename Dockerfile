@@ -9,9 +9,9 @@ ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 PIP_NO_CACHE_DIR=1
 WORKDIR /opt/atelier
 RUN pip install uv==0.13.9 && uv venv /opt/venv
 # requirements first: a change of code does not download torch again
-COPY requirements.txt requirements-gpu.txt ./
+COPY requirements.txt requirements-gpu.txt deploy/requirements-cluster.txt ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv pip install --python /opt/venv/bin/python --require-hashes -r "${REQUIREMENTS}"
+    uv pip install --python /opt/venv/bin/python --require-hashes -r "${REQUIREMENTS}" -r requirements-cluster.txt
 COPY pyproject.toml README.md ./
 COPY models models
 COPY pipeline pipeline
@@ -21,7 +21,8 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv pip install --python /opt/venv/bin/python --no-deps --editable .
 
 FROM python:${PYTHON}-slim-bookworm
-RUN useradd --create-home --uid 10001 atelier
+# the folder belongs to the user before a volume is put over it
+RUN useradd --create-home --uid 10001 atelier && install -d -o atelier -g atelier /home/atelier/airflow
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/atelier /opt/atelier
 ENV PATH=/opt/venv/bin:$PATH \

@@ -22,7 +22,7 @@ endif
 AIRFLOW_ENV := AIRFLOW_HOME=$(CURDIR)/var/airflow AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags \
 	AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING PYTHONWARNINGS=ignore
 
-.PHONY: help run test check format lock install clean
+.PHONY: help run test check audit format lock install clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,9 @@ check: .venv/.ready-dev ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff check --preview --select AIR dags
 	$(BIN)/mypy
+
+audit: .venv/.ready-dev ## look the locked packages up among known vulnerabilities (asks pypi.org)
+	$(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements.txt
 
 format: .venv/.ready-dev ## format the code
 	$(BIN)/ruff format .

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from pipeline.cli import promote_commands
-from pipeline.cli.output import console, emit
+from pipeline.cli.output import console, emit, log
 from pipeline.errors import InputError
 from pipeline.settings import settings
 
@@ -53,6 +53,10 @@ def create(
     chosen = _chosen(release_folder(settings(), base) if base else None, card or [], set(without or []))
     write_copies(chosen, out)
     made = read_release(out)
+    if unsaid := sorted(card.name for card, _ in made.all() if not card.licence):
+        log.warning(
+            "no licence is stated in the cards of %s: train with --licence, for whoever asks", ", ".join(unsaid)
+        )
     emit({"out": str(out), "release_id": made.release_id, "feature_id": made.feature_id, "models": sorted(chosen)})
 
 

@@ -39,7 +39,7 @@ def test_two_backbones_of_one_name_are_refused(tmp_path: Path) -> None:
         write_copies({"backbone": backbone, "detector": CARDS / "detector.toml"}, tmp_path / "release")
 
 
-def test_heads_of_another_backbone_are_refused(tmp_path: Path) -> None:
+def test_heads_of_another_backbone_are_refused(tmp_path: Path, caplog) -> None:
     """Their input is as long as they expect, so that nothing else would notice."""
     backbone = another_backbone(tmp_path / "run", "tuned")
     with pytest.raises(CardError, match=r"captioner 'captioner', head 'brand'.* --without brand"):
@@ -47,7 +47,14 @@ def test_heads_of_another_backbone_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "release").exists()
     create(tmp_path / "release", [backbone], "starter", ["captioner", "brand", "color", "pattern", "type"])
     assert read_release(tmp_path / "release").backbone[0].name == "tuned"
+    assert "no licence" not in caplog.text
     write_copies({"backbone": backbone}, tmp_path / "mixed")
     write_release(tmp_path / "mixed", {"backbone": "cards/tuned.toml", "heads": {"type": str(CARDS / "type.toml")}})
     with pytest.raises(CardError, match="another backbone"):
         read_release(tmp_path / "mixed")
+
+
+def test_a_card_without_a_licence_is_named(tmp_path: Path, caplog) -> None:
+    card = read_card(another_backbone(tmp_path / "run", "tuned"))
+    create(tmp_path / "release", [write_card(replace(card, licence=""), None, tmp_path / "run")])
+    assert "no licence is stated in the cards of tuned" in caplog.text

@@ -44,7 +44,7 @@ check: .venv/.ready-dev ## lint and types
 	$(BIN)/mypy
 
 audit: .venv/.ready-dev ## look the locked packages up among known vulnerabilities (asks pypi.org)
-	$(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.txt
 
 format: .venv/.ready-dev ## format the code
 	$(BIN)/ruff format .

@@ -139,8 +139,13 @@ def test_a_worker_that_does_not_see_the_warehouse_says_so(enrich: Enrich, shop: 
 
 
 def test_the_command_works_on_the_cluster_at_the_address(
-    client: Client, shop: Shop, undisturbed: Rows, monkeypatch: pytest.MonkeyPatch
+    client: Client,
+    shop: Shop,
+    undisturbed: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", logger="atelier")
     settings = shop.settings("command", dask={"enabled": True, "address": client.scheduler.address})
     for section, values in settings.model_dump(mode="json", exclude_defaults=True).items():
         for name, value in values.items():
@@ -155,5 +160,5 @@ def test_the_command_works_on_the_cluster_at_the_address(
     line = json.loads(done.stdout)
     assert (line["images"], line["batches"]) == (len(undisturbed["images"]), plan.batches)
     assert (line["device"], line["precision"]) == ("cpu", "fp32")
-    assert f"at {client.scheduler.address}: 2 workers, 2 batches at once; dashboard" in done.stderr
+    assert f"at {client.scheduler.address}: 2 workers, 2 batches at once; dashboard" in caplog.text
     assert rows_that_count(settings) == undisturbed

@@ -29,7 +29,7 @@ CREATE OR REPLACE VIEW atelier.garments AS
 SELECT * FROM atelier.garments_stored
 WHERE batch_id IN (SELECT batch_id FROM atelier.images);
 
--- One row a vector: of a whole image or of a garment. feature = vector * norm.
+-- One row a vector: of a whole image, of a garment or of a generated image. feature = vector * norm.
 CREATE TABLE IF NOT EXISTS atelier.embeddings_stored
 USING DELTA
 LOCATION 's3://YOUR-BUCKET/warehouse/tables/embeddings';

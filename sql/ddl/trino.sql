@@ -23,7 +23,7 @@ CREATE OR REPLACE VIEW delta.atelier.garments AS
 SELECT * FROM delta.atelier.garments_stored
 WHERE batch_id IN (SELECT batch_id FROM delta.atelier.images);
 
--- One row a vector: of a whole image or of a garment. feature = vector * norm.
+-- One row a vector: of a whole image, of a garment or of a generated image. feature = vector * norm.
 CALL delta.system.register_table(schema_name => 'atelier', table_name => 'embeddings_stored', table_location => 's3://YOUR-BUCKET/warehouse/tables/embeddings');
 
 -- The rows of committed batches.

@@ -30,13 +30,14 @@ from torchvision.ops import box_iou
 
 from models.boxes.groups import WORDS
 from models.boxes.photos import photo_size, read_photo
-from models.release import Release
+from models.detector import LoadedDetector
+from models.release import Release, load_release
 from models.training.detection_data import held_out, load_sources, parse_source
 from models.training.detection_metrics import share_interval
 from pipeline.enrich.garments import order
-from pipeline.enrich.models import load_models
 from pipeline.images.color import color_histogram
 from pipeline.images.crops import crop
+from pipeline.releases import release_folder
 from pipeline.settings import load_settings
 
 MAX_SIDE = 640
@@ -226,7 +227,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300, help="retail photos looked at")
     chosen = parser.parse_args()
     settings = load_settings(**({"release": {"uri": str(chosen.release.resolve())}} if chosen.release else {}))
-    reader = Reader(load_models(settings), chosen.head)
+    # photos come one by one: nothing is filled up to a full pass
+    release = load_release(release_folder(settings), settings.enrich.device, settings.enrich.precision, batch_images=1)
+    if isinstance(release._detector, LoadedDetector):
+        release._detector.batch_images = 1
+    reader = Reader(release, chosen.head)
     found: dict[str, Any] = {}
     if chosen.worn:
         found |= both(reader, "rendered worn photos", worn(chosen.worn, reader.types))

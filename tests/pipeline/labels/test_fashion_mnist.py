@@ -98,7 +98,7 @@ def test_features_of_fashion_mnist(folder: Path, tmp_path: Path) -> None:
         ),
         ("train-labels-idx1-ubyte", idx(np.zeros(9, np.uint8)), "9 labels, but 12 pictures"),
         ("train-labels-idx1-ubyte", idx(np.full(12, 10, np.uint8)), "label 10; Fashion-MNIST has 0 to 9"),
-        ("train-labels-idx1-ubyte", gzip.compress(idx(np.zeros(12, np.uint8)))[:20], "is damaged"),
+        ("train-labels-idx1-ubyte", gzip.compress(idx(np.zeros(12, np.uint8)), mtime=0)[:20], "is damaged"),
         ("train-images-idx3-ubyte", None, "neither train-images-idx3-ubyte nor"),
     ],
 )

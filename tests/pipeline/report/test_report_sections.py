@@ -149,7 +149,7 @@ def release(tmp_path) -> Path:
     for name in ("type.toml", "type.safetensors"):
         (run / "cards" / name).write_bytes((STARTER / "cards" / name).read_bytes())
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in NIGHT_LOG) + '{"epoch": 4, "tr')
-    chosen = {"backbone": STARTER / "cards" / "efficientnet_lite0.toml", "head:type": run / "cards" / "type.toml"}
+    chosen = {"backbone": STARTER / "cards" / "backbone.toml", "head:type": run / "cards" / "type.toml"}
     write_copies(chosen, tmp_path / "release")
     write_copies({"backbone": chosen["backbone"], "head:type": tmp_path / "release/cards/type.toml"}, tmp_path / "next")
     return tmp_path / "next"
@@ -254,6 +254,7 @@ def test_pictures_of_a_page_are_bounded_in_number_and_bytes_by_settings(shop):
 
 
 AGGREGATES = {"RUN_KNOWN", "RUN", "JOBS", "LISTED", "ENRICHED", "PHOTOS", "GARMENTS", "LABELS", "DRIFT_TREND"}
+AGGREGATES |= {"ETAGS", "VARIANT_VECTORS"}
 """One row, or a few for each thing that is itself limited: a job, a photo shown, a head, a recent run."""
 
 

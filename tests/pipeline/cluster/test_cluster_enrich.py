@@ -19,7 +19,7 @@ from pipeline.catalog.plan import Plan, read_batches
 from pipeline.cli import app, register
 from pipeline.cluster.connect import open_cluster
 from pipeline.cluster.enrich import enrich_on
-from pipeline.enrich.runner import Outcome
+from pipeline.enrich.runner import FAILED_IN_A_ROW, Outcome
 from pipeline.errors import InputError, TransientError
 from pipeline.settings import settings as settings_of_process
 from pipeline.storage import open_store
@@ -40,7 +40,7 @@ def test_the_rows_are_those_of_one_process_and_models_load_once(
 
     def advance(count: int) -> None:
         told.append(count)
-        for worker, runners in client.run(loaded).items():
+        for worker, runners in client.run(loaded, on_error="ignore").items():
             held.setdefault(worker, set()).update(runners)
 
     outcome = enrich(settings, plan, advance)
@@ -62,7 +62,7 @@ def test_workers_killed_with_a_batch_in_hand(client: Client, enrich: Enrich, sho
     killed: list[int] = []
 
     def kill(_: int) -> None:
-        pids = client.run(os.getpid)
+        pids = client.run(os.getpid, on_error="ignore")  # the one killed before may not be back yet
         busy = [pids[address] for address, keys in client.processing().items() if keys and address in pids]
         if busy and len(killed) < 2:
             killed.append(busy[0])
@@ -115,9 +115,17 @@ def test_a_batch_that_the_store_fails_on_is_given_up_alone(
         here.put(key, there.get(key).data)
     plan = shop.plan(settings)
     (tmp_path / "catalog" / "new").rename(tmp_path / "new")
+    gone = [
+        sum(image.image_key.startswith("new/") for image in batch.images) / len(batch.images)
+        for batch in read_batches(settings, str(plan.plan_id), 0, 1)
+    ]
+    broken = sum(share > settings.enrich.max_transient_share for share in gone)
+    assert 0 < broken < plan.batches
     outcome = enrich(settings, plan)
-    assert len(outcome.failures) == 3, "18 photos in batches of 5; the fourth one holds 2 of others"
-    with pytest.raises(TransientError, match="3 batches were given up"):
+    given_up = len(outcome.failures)
+    # After several failures in a row nothing more is handed out, and the order of landing is the workers' own.
+    assert min(broken, FAILED_IN_A_ROW) <= given_up <= broken
+    with pytest.raises(TransientError, match=f"{given_up} batches were given up"):
         outcome.raise_failures()
     (tmp_path / "new").rename(tmp_path / "catalog" / "new")
     assert not enrich(settings, plan).failures

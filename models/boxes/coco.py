@@ -31,7 +31,9 @@ def read_coco(path: Path) -> BoxSet:
         raise DataError(f"{path} is not a COCO file: it needs the lists {', '.join(wanted)}")
     found = BoxCollector(str(path))
     images = _images(content["images"], found)
-    categories = {c.get("id"): str(c.get("name", "")) for c in content["categories"] if isinstance(c, dict)}
+    categories = {
+        c["id"]: str(c.get("name", "")) for c in content["categories"] if isinstance(c, dict) and _is_id(c.get("id"))
+    }
     start = text.find('"annotations"')
     for annotation in content["annotations"]:
         fault = _add(annotation, images, categories, found)
@@ -47,9 +49,21 @@ def _images(entries: list[Any], found: BoxCollector) -> dict[Any, str]:
         if not isinstance(entry, dict) or not entry.get("file_name"):
             found.fault(0, f"an image without file_name: {entry}")
             continue
-        names[entry.get("id")] = str(entry["file_name"])
-        found.photo(names[entry.get("id")], int(entry.get("width") or 0), int(entry.get("height") or 0))
+        name = str(entry["file_name"])
+        try:
+            width, height = (int(entry.get(side) or 0) for side in ("width", "height"))
+        except (TypeError, ValueError, OverflowError):
+            width = height = 0  # as where it is not said: the photo itself is asked before anybody trains on it
+        if not _is_id(entry.get("id")):
+            found.fault(0, f"{name}: the id of an image is a number or a text, not {entry.get('id')}")
+            continue
+        names[entry["id"]] = name
+        found.photo(name, width, height)
     return names
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
 
 
 def _add(annotation: Any, images: dict[Any, str], categories: dict[Any, str], found: BoxCollector) -> str | None:
@@ -58,14 +72,17 @@ def _add(annotation: Any, images: dict[Any, str], categories: dict[Any, str], fo
         return "not an object"
     if annotation.get("iscrowd"):
         return None
-    image, category = images.get(annotation.get("image_id")), categories.get(annotation.get("category_id"))
+    asked = [annotation.get(name) for name in ("image_id", "category_id")]
+    image, category = (
+        known.get(i) if _is_id(i) else None for known, i in zip((images, categories), asked, strict=True)
+    )
     if image is None:
         return f"there is no image {annotation.get('image_id')}"
     if not category:
         return f"there is no category {annotation.get('category_id')}"
     try:
         x, y, width, height = (float(value) for value in annotation["bbox"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return "bbox needs the four numbers x, y, width, height"
     before = len(found.problems)
     found.box(image, category, (x, y, x + width, y + height), 0)

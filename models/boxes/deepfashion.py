@@ -35,6 +35,8 @@ def read_deepfashion(path: Path, size_of: Callable[[str], tuple[int, int]] = lam
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise DataError(f"there is no landmark list {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not a DeepFashion landmark list: {error}") from None
     columns = lines[1].split() if len(lines) > 1 else []
     if "image_name" not in columns or "clothes_type" not in columns or "landmark_visibility_1" not in columns:
         raise DataError(f"{path} is not a DeepFashion landmark list: line 2 must name image_name, clothes_type, ...")

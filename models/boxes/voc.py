@@ -34,16 +34,16 @@ def _read_file(file: Path) -> BoxSet:
     reader = _VocParser()
     try:
         reader.parse(file.read_bytes())
-    except (expat.ExpatError, UnicodeDecodeError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: encodings that expat doesn't know
         found.fault(getattr(error, "lineno", 0), f"not a Pascal-VOC file: {error}")
         return found.result()
-    image = reader.texts.get("filename", "")
+    image = reader.texts.get("filename", "").strip()
     if not image:
         found.fault(1, "no <filename>: which photo is meant?")
         return found.result()
     try:
         width, height = (int(float(reader.texts.get(f"size/{name}", 0))) for name in ("width", "height"))
-    except ValueError:
+    except (ValueError, OverflowError):
         width = height = 0
     found.photo(image, width, height)
     for line, fields in reader.objects:
@@ -52,7 +52,7 @@ def _read_file(file: Path) -> BoxSet:
         except (KeyError, ValueError):
             found.fault(line, f"{image}: an object needs {', '.join(CORNERS)} as numbers")
             continue
-        found.box(image, fields.get("name", ""), (x1 - 1, y1 - 1, x2, y2), line)
+        found.box(image, fields.get("name", "").strip(), (x1 - 1, y1 - 1, x2, y2), line)
     return found.result()
 
 
@@ -87,8 +87,7 @@ class _VocParser:
         inner = self._path[1:]
         in_object = inner[:1] == ["object"] and bool(self.objects)
         texts, key = (self.objects[-1][1], "/".join(inner[1:])) if in_object else (self.texts, "/".join(inner))
-        if data.strip():
-            texts[key] = texts.get(key, "") + data.strip()
+        texts[key] = texts.get(key, "") + data  # in pieces: an entity such as &amp; is one of its own
 
     def _doctype(self, *_: Any) -> None:
         error = expat.ExpatError("a document type is not allowed")
@@ -97,11 +96,20 @@ class _VocParser:
 
 
 def write_voc(images: Iterable[BoxedImage], folder: Path) -> int:
-    """Write one XML file a photo, named like it (`a/b.jpg` becomes `a_b.xml`); returns how many."""
+    """Write one XML file a photo, named like it (`a/b.jpg` becomes `a_b.xml`); returns how many.
+
+    Of photos whose files would have one name (`a.jpg`, `a.png`) the later ones get a number: `a-2.xml`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
+    taken: set[str] = set()
     for image in images:
-        name = str(Path(image.image).with_suffix("")).replace("/", "_")
+        plain = name = str(Path(image.image).with_suffix("")).replace("/", "_")
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{plain}-{number}"
+        taken.add(name)
         (folder / f"{name}.xml").write_text(_as_xml(image), encoding="utf-8")
         count += 1
     return count

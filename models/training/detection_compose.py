@@ -1,6 +1,7 @@
 """Training pictures composed of cut-out garments on scenes: loose ones side by side, and outfits as a person wears.
 
-Cut-outs are PNG files with an alpha channel in folders named by garment group (`cutouts/footwear/17.png`).
+Cut-outs are PNG files with an alpha channel in folders named by garment group (`cutouts/footwear/17.png`), or in
+folders in those, as the photos lay that they were cut from (`cutouts/footwear/a/front.png`).
 """
 
 from __future__ import annotations
@@ -52,18 +53,26 @@ class CutOuts:
 
 
 def find_cutouts(
-    folder: Path, groups: Sequence[str], scenes: Path | None = None, without: Collection[str] = ()
+    folder: Path, groups: Sequence[str], scenes: Path | None = None, without: Collection[Path] = ()
 ) -> CutOuts:
     """Cut-outs of a folder.
 
     Args:
-        without: names (no ending) of photos whose cut-outs must not be used: those held out.
+        without: paths of photos whose cut-outs must not be used: those held out.
 
     Raises:
         DataError: there is none in it, or no scene where a folder of scenes is named.
     """
+    unseen = {end for path in without for end in _ends(path)}
     found = CutOuts(
-        tuple(tuple(sorted(p for p in (folder / g).glob("*.png") if p.stem not in without)) for g in groups),
+        tuple(
+            tuple(
+                sorted(
+                    p for p in (folder / g).rglob("*.png") if p.relative_to(folder / g).with_suffix("") not in unseen
+                )
+            )
+            for g in groups
+        ),
         tuple(sorted(p for p in scenes.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})) if scenes else (),
     )
     if not found.count:
@@ -71,6 +80,12 @@ def find_cutouts(
     if scenes and not found.scenes:
         raise DataError(f"there are no scenes (.jpg or .png) in {scenes}")
     return found
+
+
+def _ends(path: Path) -> list[Path]:
+    """`front`, `a/front`, `photos/a/front` of photos/a/front.jpg: what its cut-out can be called."""
+    parts = path.with_suffix("").parts
+    return [Path(*parts[at:]) for at in range(len(parts))]
 
 
 class Composer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -94,26 +94,34 @@ def find_boxes(mask: np.ndarray, group: str) -> Cut | None:
 def cut_out(
     photos: Path, labelled: Iterable[Labelled], saliency: Saliency, folder: Path, masks: Path | None = None
 ) -> Iterator[BoxedImage | None]:
-    """Find the garment of each photo; clean ones become `folder/<group>/<name>.png` with an alpha channel.
+    """Find the garment of each photo; clean ones become `folder/<group>/<file>.png` with an alpha channel.
+
+    Cut-outs and masks lie in folders as the photos do: `a/front.jpg` and `b/front.jpg` are two photos.
 
     Args:
         photos: folder the files start from.
-        masks: folder to keep masks in (PNG, named like the photo), so that a second run is quick; None: not kept.
+        masks: folder to keep masks in (`a/front.jpg.png`), so that a second run is quick; None: not kept.
 
     Yields:
         One item a photo: its boxes, or None where it is not a clear case.
     """
     for item in labelled:
         pixels = read_photo(photos / item.file)
-        mask = _kept_mask(pixels, saliency, masks / f"{Path(item.file).stem}.png" if masks else None)
+        place = inside(item.file)
+        mask = _kept_mask(pixels, saliency, masks / f"{place}.png" if masks else None)
         cut = find_boxes(mask, item.group)
         if cut is None:
             yield None
             continue
         if cut.clean:
-            _write(pixels, mask, cut.boxes, folder / item.group / f"{Path(item.file).stem}.png")
+            _write(pixels, mask, cut.boxes, folder / item.group / place.with_suffix(".png"))
         labels = (item.group,) * len(cut.boxes)
         yield BoxedImage(item.file, cut.boxes, labels, pixels.shape[1], pixels.shape[0], item.owner)
+
+
+def inside(file: str) -> PurePosixPath:
+    """The file's path without what would lead out of a folder it is put into: a root, `..`."""
+    return PurePosixPath(*(part for part in PurePosixPath(file).parts if part not in {"/", "..", "."}))
 
 
 def _kept_mask(pixels: np.ndarray, saliency: Saliency, path: Path | None) -> np.ndarray:

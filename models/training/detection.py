@@ -67,6 +67,13 @@ class DetectorPlan:
             raise DataError(f"size is a multiple of 32 and at least 64, not {self.size}")
         if min(self.steps, self.batch) < 1:
             raise DataError("steps and batch are at least 1")
+        if min(self.seed, self.warmup) < 0:
+            raise DataError("seed and warmup are at least 0")
+        if not (0 < self.learning_rate < math.inf and 0 <= self.backbone_rate < math.inf):
+            raise DataError("learning_rate is above 0, backbone_rate at least 0")
+        shares = {name: getattr(self, name) for name in ("average", "mosaic", "composed", "balance")}
+        if wrong := {name: share for name, share in shares.items() if not 0 <= share <= 1}:
+            raise DataError(f"shares are between 0 and 1, not {wrong}")
 
     def rate_at(self, step: int) -> float:
         """Factor on the learning rates at `step` (from 0)."""
@@ -131,6 +138,7 @@ class DetectorTraining:
         plan: what to do.
         folder: for state and metrics.
         device: cpu or cuda.
+        data: digest of what is trained on and of where it starts; a resume with another one is refused.
     """
 
     def __init__(
@@ -140,12 +148,14 @@ class DetectorTraining:
         plan: DetectorPlan,
         folder: Path,
         device: str = "cpu",
+        data: str = "",
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.preprocessing = preprocessing
         self.plan = plan
         self.folder = folder
         self.device = device
+        self.data = data
         self.step = 0
         for stage in network.backbone.stages[1:]:
             stage.requires_grad_(plan.train_backbone)
@@ -238,6 +248,7 @@ class DetectorTraining:
         path = self.folder / STATE
         state = {
             "plan": asdict(self.plan),
+            "data": self.data,
             "step": self.step,
             "weights": {name: p.detach() for name, p in self._named.items()},
             "average": self._average,
@@ -252,7 +263,7 @@ class DetectorTraining:
         """Go on from the folder's state.
 
         Raises:
-            DataError: there is none, or it belongs to another plan.
+            DataError: there is none, or it belongs to another plan or other data.
         """
         path = self.folder / STATE
         if not path.is_file():
@@ -263,6 +274,11 @@ class DetectorTraining:
         if changed:
             was = {name: state["plan"].get(name) for name in changed}
             raise DataError(f"{path} belongs to a training with {was}; resume it with the same options")
+        if state.get("data", self.data) != self.data:
+            raise DataError(
+                f"{path} belongs to a training on other photos, boxes, split, cut-outs or starting weights; "
+                "resume it with the same options"
+            )
         with torch.no_grad():
             for name, parameter in self._named.items():
                 parameter.copy_(state["weights"][name])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from models.backbones import build_backbone, optimized
@@ -20,9 +21,10 @@ from models.detector_network import GarmentDetector, own_tensors
 from models.devices import capabilities, choose
 from models.errors import CardError, DataError
 from models.preprocessing import Preprocessing
+from models.training.checkpoints import digest_of
 from models.training.detection import STATE, DetectorPlan, DetectorTraining, Pictures
 from models.training.detection_augment import Augmentation
-from models.training.detection_compose import Composer, find_cutouts
+from models.training.detection_compose import Composer, CutOuts, find_cutouts
 from models.training.detection_data import Photo, PhotoReader, Photos, held_out, load_sources, parse_source
 from models.training.detection_evaluate import FLOOR, Outcome, run_over
 from models.training.detection_metrics import best_thresholds, coco_figures, flat, main_garment_share
@@ -46,7 +48,7 @@ class DetectorRun:
         cutouts: folder with cut-out garments; None: nothing is composed.
         scenes: folder with photos to compose on.
         words: TOML file with the shop's own words for garments, on top of the built-in ones.
-        device: cpu or cuda.
+        device: auto, cpu or cuda.
         texts: `licence`, `data` and `command` for the card.
     """
 
@@ -137,28 +139,51 @@ def train_detector(
     if not resume and (run.folder / STATE).exists():
         raise DataError(f"{run.folder} holds a training already; resume it, or name another folder")
     started = time.monotonic()
+    device = choose(run.device, "auto", capabilities()).device
     start = starting_point(run.start, run.plan.size, run.plan.seed)
     train, kept_out = split(load_photos(run.sources, start.groups, run.words), run.held_out)
     log.info("training on %d photos, %d held out", len(train), len(kept_out))
-    training = DetectorTraining(start.network, start.preprocessing, run.plan, run.folder, run.device)
+    cutouts = _cutouts(run, start.groups, kept_out)
+    data = _digest(start, train, kept_out, cutouts)
+    training = DetectorTraining(start.network, start.preprocessing, run.plan, run.folder, device, data)
     if resume:
         training.resume()
         advance(training.step)
-    training.run(_pictures(run, start, train, kept_out), advance, stop_after)
+    training.run(_pictures(run, start, train, cutouts), advance, stop_after)
     result: dict[str, Any] = {"steps": training.step, "photos": len(train), "held_out": len(kept_out)}
     if training.step == run.plan.steps:
         result |= _finish(run, start, training.averaged(), kept_out)
     return result | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo], kept_out: Sequence[Photo]) -> Pictures:
-    composed = None
-    if run.cutouts:
-        unseen = {photo.path for photo in kept_out}
-        composed = Composer(find_cutouts(run.cutouts, start.groups, run.scenes, unseen), start.groups).draw
+def _cutouts(run: DetectorRun, groups: Sequence[str], kept_out: Sequence[Photo]) -> CutOuts | None:
+    if run.cutouts is None:
+        return None
+    return find_cutouts(run.cutouts, groups, run.scenes, {photo.path for photo in kept_out})
+
+
+def _pictures(run: DetectorRun, start: Start, train: Sequence[Photo], cutouts: CutOuts | None) -> Pictures:
+    composed = Composer(cutouts, start.groups).draw if cutouts else None
     augmentation = Augmentation(run.plan.size, mosaic=run.plan.mosaic, composed=run.plan.composed)
     reader = PhotoReader(round(run.plan.size * augmentation.scale[1]))
     return Pictures(train, reader, composed, augmentation, run.plan.seed, run.plan.balance)
+
+
+def _digest(start: Start, train: Sequence[Photo], kept_out: Sequence[Photo], cutouts: CutOuts | None) -> str:
+    """Of the starting weights, the photos with their boxes by side of the split, and the cut-outs with their scenes.
+
+    Photos and cut-outs go by name, so that a folder may have moved in between.
+    """
+    parts: list[np.ndarray | str] = list(start.groups)
+    for name, tensor in start.network.state_dict().items():
+        parts += [name, tensor.numpy()]
+    for side in (train, kept_out):
+        parts.append(f"{len(side)} photos")
+        for photo in side:
+            parts += [photo.path.name, photo.owner, f"{photo.weight:g}", photo.boxes, photo.classes]
+    for files in (*cutouts.files, cutouts.scenes) if cutouts else ():
+        parts += [f"{len(files)} files", *(file.name for file in files)]
+    return digest_of(parts)
 
 
 def _finish(run: DetectorRun, start: Start, network: GarmentDetector, kept_out: Sequence[Photo]) -> dict[str, Any]:

@@ -25,11 +25,12 @@ SOURCES = (
 )
 SETTABLE = (
     "NAME=VALUE, several times: size, steps, batch, learning_rate, backbone_rate, train_backbone, warmup, average, "
-    "seed, mosaic, composed (shares), balance (of rare groups); words (a TOML file: blouse = 'upper-body'); device; "
-    "licence and data (texts for the card)"
+    "seed, mosaic, composed (shares), balance (of rare groups); words (a TOML file: blouse = 'upper-body'); "
+    "device (auto, cpu or cuda; default cpu); licence and data (texts for the card)"
 )
 Data = Annotated[list[str], typer.Option("--data", help=SOURCES)]
 CardPath = Annotated[Path, typer.Option("--card", help="detector card; default: the starter release's")]
+YES_OR_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 SMALL_SIZES = ((360, 480), (320, 480), (384, 384))
 """Width and height of rendered training photos: more than a detector's input has, and quick to render."""
@@ -91,7 +92,7 @@ def _run(
         raise SettingError(f"--cutouts is FOLDER[,scenes=FOLDER], not {cutouts!r}")
     texts = {name: values.pop(name) for name in ("licence", "data") if name in values}
     command = "atelier " + shlex.join(sys.argv[1:])
-    words, device = values.pop("words", None), values.pop("device", "cpu")
+    words, device = values.pop("words", None), values.pop("device", "cpu").lower()
     return DetectorRun(
         folder=dest,
         sources=tuple(data),
@@ -124,8 +125,8 @@ def _plan(values: dict[str, str], kind: type[DetectorPlan]) -> DetectorPlan:
     for name, text in values.items():
         default = known[name]
         try:
-            typed[name] = text.lower() in {"true", "1", "yes"} if isinstance(default, bool) else type(default)(text)
-        except ValueError:
+            typed[name] = YES_OR_NO[text.lower()] if isinstance(default, bool) else type(default)(text)
+        except (KeyError, ValueError):
             raise SettingError(f"--set {name}={text}: it is a {type(default).__name__}, such as {default}") from None
     return kind(**typed)
 

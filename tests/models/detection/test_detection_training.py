@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from models.cards import read_card
 from models.detections import GROUPS
 from models.detector import load_detector
-from models.errors import CardError, DataError
+from models.errors import CardError, DataError, DeviceError
 from models.training.detection import DetectorPlan, DetectorTraining, Pictures
 from models.training.detection_augment import Augmentation, Picture, cut, mosaic, placed
 from models.training.detection_compose import Composer, find_cutouts
@@ -58,13 +58,18 @@ def test_the_loss_goes_down(tmp_path: Path, boxed_photos: Path, backbone_card: P
 
 
 def test_a_run_that_is_there_is_neither_overwritten_nor_resumed_with_another_plan(
-    tmp_path: Path, boxed_photos: Path, backbone_card: Path
+    tmp_path: Path, boxed_photos: Path, backbone_card: Path, detector_card: Path
 ) -> None:
     train_detector(run_in(tmp_path / "run", boxed_photos, backbone_card), stop_after=1)
     with pytest.raises(DataError, match="resume"):
         train_detector(run_in(tmp_path / "run", boxed_photos, backbone_card))
     with pytest.raises(DataError, match="seed"):
         train_detector(run_in(tmp_path / "run", boxed_photos, backbone_card, seed=2), resume=True)
+    run = run_in(tmp_path / "run", boxed_photos, backbone_card)
+    with pytest.raises(DataError, match="other photos, boxes, split"):
+        train_detector(replace(run, held_out=0.5), resume=True)  # it would be judged on what it learned from
+    with pytest.raises(DataError, match="starting weights"):
+        train_detector(replace(run, start=detector_card), resume=True)
     with pytest.raises(DataError, match="no training"):
         train_detector(run_in(tmp_path / "other", boxed_photos, backbone_card), resume=True)
 
@@ -84,12 +89,17 @@ def test_fine_tuning_keeps_the_groups_and_changes_the_weights(
 def test_bad_plans_sources_and_starts_are_refused(tmp_path: Path, boxed_photos: Path, backbone_card: Path) -> None:
     with pytest.raises(DataError, match="multiple of 32"):
         DetectorPlan(size=100)
+    for wrong in ({"seed": -1}, {"warmup": -1}, {"learning_rate": float("nan")}, {"mosaic": 1.5}, {"average": -0.1}):
+        with pytest.raises(DataError, match=next(iter(wrong))):
+            DetectorPlan(**wrong)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no source"):
         parse_source(str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match="unknown"):
         parse_source(f"{boxed_photos},wait=3")
     with pytest.raises(CardError):
         starting_point(tmp_path / "none.toml", 64, 0)
+    with pytest.raises(DeviceError, match="gpu"):
+        train_detector(replace(run_in(tmp_path / "run", boxed_photos, backbone_card), device="gpu"))
 
 
 def test_a_split_follows_the_owner_alone(boxed_photos: Path) -> None:

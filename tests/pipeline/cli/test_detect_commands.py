@@ -83,6 +83,11 @@ def test_nothing_to_show_and_unknown_endings_are_said(card: Path, photos: Path, 
         run("show", photos, "--card", card, "--to", tmp_path / "sheet.xyz")
 
 
+def test_a_setting_that_is_neither_yes_nor_no_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="train_backbone=maybe"):
+        run("train", tmp_path, "--data", "boxes.csv", "--set", "train_backbone=maybe")
+
+
 def test_curves_are_drawn_from_the_log_of_a_run_that_goes_on(tmp_path: Path) -> None:
     log = TrainingLog(tmp_path)
     for step in (20, 40):

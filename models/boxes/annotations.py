@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class BoxedImage:
         width: of the photo in pixels; 0 where the source does not say.
         height: likewise.
         owner: photos with the same one (a product, a person) look alike and stay together in a split; may be empty.
+        source: file that the boxes come from; may be empty.
+        lines: of the boxes in it, n or none at all; 0 where unknown.
     """
 
     image: str
@@ -45,10 +47,21 @@ class BoxedImage:
     width: int = 0
     height: int = 0
     owner: str = ""
+    source: str = ""
+    lines: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.labels), 4):
             raise ValueError(f"{self.image}: {len(self.labels)} labels need boxes (n, 4), not {self.boxes.shape}")
+
+    def line(self, box: int) -> int:
+        """Line of a box in the source; 0 where unknown."""
+        return self.lines[box] if box < len(self.lines) else 0
+
+    def with_boxes(self, kept: Sequence[int], boxes: np.ndarray, labels: Sequence[str]) -> BoxedImage:
+        """The same photo with some of its boxes, at positions `kept`, as `boxes` (n, 4) with `labels`."""
+        lines = tuple(self.line(box) for box in kept)
+        return replace(self, boxes=boxes.reshape(-1, 4), labels=tuple(labels), lines=lines)
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class BoxCollector:
     problems: list[BoxProblem] = field(default_factory=list)
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
-    _found: dict[str, list[tuple[tuple[float, float, float, float], str]]] = field(default_factory=dict)
+    _found: dict[str, list[tuple[tuple[float, float, float, float], str, int]]] = field(default_factory=dict)
 
     def photo(self, image: str, width: int = 0, height: int = 0, owner: str = "") -> None:
         """Note a photo, also one without any garment."""
@@ -111,7 +124,7 @@ class BoxCollector:
         if fault:
             self.fault(line, f"{image}: {fault}")
         else:
-            self._found[image].append((clipped(box, width, height), label))
+            self._found[image].append((clipped(box, width, height), label, line))
 
     def fault(self, line: int, message: str) -> None:
         """Note something that had to be left out."""
@@ -123,6 +136,8 @@ class BoxCollector:
 
     def _images(self) -> Iterable[BoxedImage]:
         for image, found in self._found.items():
-            boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
-            labels = tuple(label for _, label in found)
-            yield BoxedImage(image, boxes, labels, *self._sizes.get(image, (0, 0)), self._owners.get(image, ""))
+            boxes = np.array([box for box, _, _ in found], np.float32).reshape(-1, 4)
+            labels = tuple(label for _, label, _ in found)
+            width, height = self._sizes.get(image, (0, 0))
+            lines = tuple(line for _, _, line in found)
+            yield BoxedImage(image, boxes, labels, width, height, self._owners.get(image, ""), self.file, lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from models.boxes.annotations import BoxedImage
@@ -54,5 +53,5 @@ def grouped(images: Iterable[BoxedImage], words: Mapping[str, str]) -> tuple[lis
         groups = [words.get(label.lower().strip()) for label in image.labels]
         unknown.update(label for label, group in zip(image.labels, groups, strict=True) if group is None)
         keep = [i for i, group in enumerate(groups) if group is not None]
-        found.append(replace(image, boxes=image.boxes[keep], labels=tuple(group for group in groups if group)))
+        found.append(image.with_boxes(keep, image.boxes[keep], [group for group in groups if group]))
     return found, unknown

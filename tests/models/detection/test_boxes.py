@@ -229,3 +229,34 @@ def test_boxes_are_checked_against_the_upright_photo(tmp_path: Path) -> None:
     checked = checked_against(found, tmp_path, "boxes.csv")
     assert [(i.image, i.labels, i.width, i.height) for i in checked.images] == [("a.jpg", ("bag",), 20, 40)]
     assert ["out of the photo" in str(p) or "gone.jpg" in str(p) for p in checked.problems] == [True, True]
+
+
+def test_boxes_outside_the_photo_are_named_by_file_and_line(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 40)).save(tmp_path / "a.jpg")
+    rows = ["file,label,x1,y1,x2,y2", "a.jpg,bag,1,1,9,9", "a.jpg,hat,1,1,30,9", "gone.jpg,hat,1,1,9,9"]
+    path = write(tmp_path / "boxes.csv", "\n".join(rows))
+    checked = checked_against(read_csv_boxes(path), tmp_path, "folder")
+    assert [(problem.file, problem.line) for problem in checked.problems] == [(str(path), 3), (str(path), 4)]
+    assert [(image.labels, image.lines) for image in checked.images] == [(("bag",), (2,))]
+
+
+def test_boxes_drawn_on_a_turned_or_reduced_copy_are_left_out(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    sizes = {(40, 20): 0, (10, 20): 0, (20, 40): 1, (21, 40): 1, (0, 0): 1}
+    for (width, height), kept in sizes.items():
+        image = BoxedImage("a.jpg", np.array([[1, 1, 9, 19]], np.float32), ("bag",), width, height)
+        checked = checked_against(BoxSet((image,)), tmp_path, "boxes.csv")
+        assert (len(checked.images), len(checked.problems)) == (kept, 1 - kept)
+        assert kept or f"{width} x {height}" in str(checked.problems[0])
+
+
+def test_transparent_photos_lie_on_white_and_16_bits_become_8(tmp_path: Path) -> None:
+    clear = np.zeros((8, 6, 4), np.uint8)
+    clear[:4] = (200, 10, 30, 255)
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    pixels = read_photo(tmp_path / "a.png")
+    assert (pixels[0, 0].tolist(), pixels[7, 5].tolist()) == ([200, 10, 30], [255, 255, 255])
+    Image.fromarray(np.full((8, 6), 0x8040, np.uint16)).save(tmp_path / "b.png")
+    assert read_photo(tmp_path / "b.png")[0, 0].tolist() == [0x80] * 3

@@ -113,7 +113,7 @@ class EnrichSettings(Section):
         3600.0, ge=0, description="wait before a failed fetch is pending again; doubles with every attempt"
     )
     retry_attempts: int = Field(8, ge=1, description="failed fetches of one photo version before it waits for a person")
-    max_garments: int = Field(8, ge=1, description="garments kept an image, best first")
+    max_garments: int = Field(8, ge=1, le=100, description="garments kept an image, best first")
 
 
 class VariantRule(Section):

@@ -50,6 +50,13 @@ def test_mixed_sizes_in_one_call_equal_one_by_one_to_the_bit(detector: LoadedDet
         assert alone.scores.tobytes() == found.scores.tobytes()
 
 
+def test_a_card_without_a_limit_gives_as_many_garments_as_the_setting_can_ask_for(detector_card: Path) -> None:
+    card = read_card(detector_card)
+    free = replace(card, options={name: value for name, value in card.options.items() if name != "max_garments"})
+    found = load_detector(free, detector_card.parent, "cpu", "fp32").detect([pictures()[2]])[0]
+    assert 20 < len(found.groups) <= 100
+
+
 def test_neighbours_and_order_do_not_matter(detector: LoadedDetector) -> None:
     first, *others = pictures()
     dark = np.zeros((50, 50, 3), np.uint8)

@@ -32,7 +32,7 @@ class Photo:
         classes: int64 (n,), positions in the detector's groups.
         width: of the upright photo, pixels.
         height: likewise.
-        owner: decides with the source's name the side of the split.
+        owner: decides the side of the split, in every source alike.
         weight: how often it is drawn in training, relative to others.
     """
 

@@ -21,15 +21,15 @@ def workspace(sql: SqlSettings) -> Iterator[duckdb.DuckDBPyConnection]:
         SettingError: `sql.spill` can't be used.
         TransientError: memory or disk is full.
     """
-    with scratch(sql) as folder, open_database(sql, folder / "work.duckdb") as con:
-        con.execute("SET preserve_insertion_order = false")
-        try:
+    try:
+        with scratch(sql) as folder, open_database(sql, folder / "work.duckdb") as con:
+            con.execute("SET preserve_insertion_order = false")
             yield con
-        except duckdb.Error as error:
-            unmet = out_of_reach("planning", error)
-            if unmet is None:
-                raise
-            raise unmet from error
+    except duckdb.Error as error:
+        unmet = out_of_reach("planning", error)
+        if unmet is None:
+            raise
+        raise unmet from error
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch | pa.Table]) -> None:

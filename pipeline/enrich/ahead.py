@@ -262,6 +262,8 @@ class Ahead:
         )
         seconds = time.perf_counter() - started
         self.watch.add("fetch", seconds)
+        if fetched.etag == image.etag and len(fetched.data) != image.bytes:  # a cache on the way that keeps cut answers
+            raise TransientError(f"{len(fetched.data)} of {image.bytes} bytes came, and the store said they were all")
         if fetched.etag == image.etag:
             self._decoders.submit(lambda: self._decode(ticket, fetched.data, 1000.0 * seconds))
         else:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.catalog import Batch, batch_id
 from pipeline.catalog.quarantine import earlier_events, rejects_table
 from pipeline.enrich.batch import Enriched
+from pipeline.enrich.patience import patiently
 from pipeline.enrich.rows import Stamp
 from pipeline.enrich.watch import Watch
 from pipeline.errors import PhotoError
@@ -64,7 +65,7 @@ def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: Enric
     rejects = [(one.image, PhotoError(one.reason, one.message)) for one in enriched.rejects]
     quarantine = rejects_table(
         rejects,
-        earlier_events(warehouse, [image.image_key for image, _ in rejects]),
+        patiently(lambda: earlier_events(warehouse, [image.image_key for image, _ in rejects])),
         batch_id=stamp.batch_id,
         release_id=stamp.release_id,
         run_id=stamp.run_id,
@@ -74,13 +75,17 @@ def _write(warehouse: Warehouse, enriched: Enriched, stamp: Stamp, enrich: Enric
     written = (enriched.garments, enriched.embeddings, enriched.variants, quarantine)
     for table, rows in zip(SIDE_TABLES, written, strict=True):
         _replace(warehouse, table, stamp.batch_id, rows)
-    warehouse.commit_images(stamp.batch_id, stamp.release_id, enriched.images)
+    patiently(lambda: warehouse.commit_images(stamp.batch_id, stamp.release_id, enriched.images))
 
 
 def _replace(warehouse: Warehouse, table: str, name: str, rows: pa.Table) -> None:
     """Make `rows` those of the batch; a warehouse whose shop has never made variants gets no table of them."""
-    if rows.num_rows or table != "variants" or warehouse.version(table) is not None:
-        warehouse.replace_batch(table, name, rows)
+
+    def write() -> None:
+        if rows.num_rows or table != "variants" or warehouse.version(table) is not None:
+            warehouse.replace_batch(table, name, rows)
+
+    patiently(write)
 
 
 def _with_done(warehouse: Warehouse, enriched: Enriched, stamp: Stamp) -> Enriched:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow.compute as pc
 import torch
@@ -29,6 +30,7 @@ from pipeline.enrich.batch import assemble, stamp_of
 from pipeline.enrich.commit import Committed, Committer
 from pipeline.enrich.generators import load_generators
 from pipeline.enrich.models import streams_of
+from pipeline.enrich.patience import patiently
 from pipeline.enrich.photo import Photo, Reject
 from pipeline.enrich.reading import Reader
 from pipeline.enrich.streams import Streams
@@ -212,7 +214,9 @@ def unfinished(
 
     The others are entered into `outcome` as skipped, and `advance` is told.
     """
-    images, rejects = (_rows_by_batch(warehouse, table, run_id) for table in ("images", "quarantine"))
+    images, rejects = (
+        patiently(partial(_rows_by_batch, warehouse, table, run_id)) for table in ("images", "quarantine")
+    )
     for batch in batches:
         enriched = images.get(batch.batch_id, 0)
         if enriched + rejects.get(batch.batch_id, 0) < len(batch.images):

@@ -232,7 +232,7 @@ class S3Store:
                 if deadline is not None and time.monotonic() > deadline:
                     raise ObjectTimeout(f"{self.uri}/{key}: {total} of {expected} bytes came within the time limit")
         if total != expected:
-            raise TransientFault(f"{self.uri}/{key}: {total} of {expected} bytes came")
+            raise TransientFault(f"{self._place.endpoint} cut the answer short: {total} of {expected} bytes came")
         return b"".join(chunks)
 
 

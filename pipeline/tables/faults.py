@@ -40,6 +40,7 @@ _UNUSABLE = (
     "does not exist",
     "already exists",
 )
+_UNANSWERED = "Generic S3 error"  # also of answers that were cut, which come as a plain DeltaError
 _STREAM_FAILED = "failed: IOError"
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|↳")
 
@@ -114,7 +115,7 @@ def _named(table: str, uri: str, error: Exception) -> AtelierError:
         return SettingError(f"table {table}: warehouse.uri ({uri}) can't be used: {_words(error)}")
     if isinstance(error, FileNotFoundError):
         return InputError(f"table {table} at {uri}: a file of it is missing: {_words(error)}")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or _UNANSWERED in text:
         return TransientError(f"table {table}: warehouse.uri ({uri}) does not answer: {_words(error)}")
     return InputError(f"table {table} at {uri}: {_words(error)}")
 

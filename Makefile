@@ -22,7 +22,7 @@ endif
 AIRFLOW_ENV := AIRFLOW_HOME=$(CURDIR)/var/airflow AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags \
 	AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING PYTHONWARNINGS=ignore
 
-.PHONY: help run test check audit format lock install clean
+.PHONY: help run test endurance check audit format lock install clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ run: .venv/.ready ## install, run the nightly job on CATALOG (default: a demo ca
 
 test: .venv/.ready-dev ## install what the tests need and run them
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)  # the processes share the cores
+
+endurance: .venv/.ready-dev ## the tests that `make test` leaves out: a live Airflow, a store that fails (10 minutes)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m endurance tests/integration tests/faults
 
 check: .venv/.ready-dev ## lint and types
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ import torch
 
 from models.backbones import Backbone, build_backbone, optimized
 from models.captioner import LoadedCaptioner, load_captioner
-from models.detections import Detections
+from models.detections import GROUPS, Detections
 from models.devices import Placement, capabilities, choose
 from models.errors import CardError, DataError
 from models.heads import Answer, LoadedHead, join_inputs, load_head
@@ -54,6 +54,7 @@ class Release:
         if cards.captioner:
             self.captioner = load_captioner(*cards.captioner, placement.device, self.dim)
         self._detector = _load_detector(cards, placement)
+        self.groups: tuple[str, ...] = cards.detector[0].labels if cards.detector else GROUPS
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Garments of each picture (uint8 (H, W, 3)), best first; none at all where the release has no detector."""

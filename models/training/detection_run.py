@@ -48,6 +48,7 @@ class DetectorRun:
         cutouts: folder with cut-out garments; None: nothing is composed.
         scenes: folder with photos to compose on.
         words: TOML file with the shop's own words for garments, on top of the built-in ones.
+        groups: the shop's own classes; None: those of the detector it starts from, `GROUPS` where it is new.
         device: auto, cpu or cuda.
         texts: `licence`, `data` and `command` for the card.
     """
@@ -60,6 +61,7 @@ class DetectorRun:
     cutouts: Path | None = None
     scenes: Path | None = None
     words: Path | None = None
+    groups: tuple[str, ...] | None = None
     device: str = "cpu"
     texts: tuple[tuple[str, str], ...] = ()
 
@@ -75,30 +77,40 @@ class Start:
     options: dict[str, Any]
 
 
-def starting_point(path: Path, size: int, seed: int) -> Start:
+def starting_point(path: Path, size: int, seed: int, groups: tuple[str, ...] | None = None) -> Start:
     """A new detector on a backbone's card, or the detector of a card, for input of `size` pixels.
 
+    Args:
+        groups: see `DetectorRun`.
+
     Raises:
-        CardError: the card is of another role, or can't be used.
+        CardError: the card is of another role, is a detector of other groups, or can't be used.
+        DataError: groups without a name, or twice the same.
     """
+    if groups is not None and (not all(groups) or len(set(groups)) != len(groups)):
+        raise DataError(f"groups are names, each of them once, not {','.join(groups)!r}")
     card = read_card(path)
     if card.preprocessing is None or card.role not in {"backbone", "detector"}:
         raise CardError(f"a detector starts from the card of a backbone or detector, not from the {card.role} {path}")
     preprocessing = replace(card.preprocessing, size=size, resize="letterbox")
     if card.role == "detector":
+        if groups not in (None, card.labels):
+            raise CardError(
+                f"{path} detects {', '.join(card.labels)}; for other groups start from the card of a backbone"
+            )
         options = {"channels": card.options["channels"], "convs": card.options["convs"]}
         network = build_detector(card, path.parent)
         return Start(network, card.labels, preprocessing, path.parent / card.options["backbone"], options)
     backbone = build_backbone(card, path.parent)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = GarmentDetector(backbone, len(GROUPS), CHANNELS, CONVS)
-    return Start(network, GROUPS, preprocessing, path, {"channels": CHANNELS, "convs": CONVS})
+        network = GarmentDetector(backbone, len(groups or GROUPS), CHANNELS, CONVS)
+    return Start(network, groups or GROUPS, preprocessing, path, {"channels": CHANNELS, "convs": CONVS})
 
 
 def load_photos(sources: Sequence[str], groups: Sequence[str], words: Path | None) -> Photos:
     """Photos of all sources; what was left out is logged by file and line."""
-    known = WORDS | (read_words(words) if words else {})
+    known = WORDS | {group.lower(): group for group in groups} | (read_words(words) if words else {})
     photos = load_sources([parse_source(source) for source in sources], groups, known)
     for problem in photos.problems:
         log.warning("left out: %s", problem)
@@ -140,7 +152,7 @@ def train_detector(
         raise DataError(f"{run.folder} holds a training already; resume it, or name another folder")
     started = time.monotonic()
     device = choose(run.device, "auto", capabilities()).device
-    start = starting_point(run.start, run.plan.size, run.plan.seed)
+    start = starting_point(run.start, run.plan.size, run.plan.seed, run.groups)
     train, kept_out = split(load_photos(run.sources, start.groups, run.words), run.held_out)
     log.info("training on %d photos, %d held out", len(train), len(kept_out))
     cutouts = _cutouts(run, start.groups, kept_out)

@@ -25,7 +25,8 @@ SOURCES = (
 )
 SETTABLE = (
     "NAME=VALUE, several times: size, steps, batch, learning_rate, backbone_rate, train_backbone, warmup, average, "
-    "seed, mosaic, composed (shares), balance (of rare groups); words (a TOML file: blouse = 'upper-body'); "
+    "seed, mosaic, composed (shares), balance (of rare groups); words (a TOML file: blouse = 'upper-body'); groups "
+    "(the classes of a new detector, such as clothes,shoes,jewelry; see words); "
     "device (auto, cpu or cuda; default cpu); licence and data (texts for the card)"
 )
 Data = Annotated[list[str], typer.Option("--data", help=SOURCES)]
@@ -93,6 +94,7 @@ def _run(
     texts = {name: values.pop(name) for name in ("licence", "data") if name in values}
     command = "atelier " + shlex.join(sys.argv[1:])
     words, device = values.pop("words", None), values.pop("device", "cpu").lower()
+    groups = values.pop("groups", None)
     return DetectorRun(
         folder=dest,
         sources=tuple(data),
@@ -102,6 +104,7 @@ def _run(
         cutouts=Path(folder) if folder else None,
         scenes=Path(scenes) if scenes else None,
         words=Path(words) if words else None,
+        groups=tuple(group.strip() for group in groups.split(",")) if groups else None,
         device=device,
         texts=tuple((texts | {"command": command}).items()),
     )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.cards import read_card
-from models.detections import GROUPS
 from models.devices import Placement
 from models.errors import ModelError
 from models.heads import Answer
@@ -83,8 +82,8 @@ def load_generators(settings: Settings, release: Release) -> tuple[Generator, ..
 
 
 def _check_words(rule: VariantRule, setting: str, release: Release) -> None:
-    if rule.target_group not in GROUPS:
-        raise SettingError(f"{setting}.target_group is {rule.target_group!r}; groups are {', '.join(GROUPS)}")
+    if rule.target_group not in release.groups:
+        raise SettingError(f"{setting}.target_group is {rule.target_group!r}; groups are {', '.join(release.groups)}")
     for head, labels in rule.where.items():
         if head not in release.heads:
             raise SettingError(f"{setting}.where: the release has no head {head!r}; it has {', '.join(release.heads)}")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from faults.fault_shop import Rows, etags_aside
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.endurance]
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,7 +25,7 @@ from pipeline.errors import StaleError, TransientError
 from pipeline.settings import Settings
 from pipeline.storage import StoreUnavailable, open_store
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.endurance]
 
 T = TypeVar("T")
 TRIES = 4

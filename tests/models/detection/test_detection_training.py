@@ -46,6 +46,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, boxed_photos:
     assert {"ap", "ap50", "ap75", "voc07_ap50", "main_garment"} <= set(card.figures["held_out"])
 
 
+def test_a_shop_has_its_own_groups(tmp_path: Path, boxed_photos: Path, backbone_card: Path) -> None:
+    """Words that lead to none of them are left out; the next training keeps them, and refuses others."""
+    words = tmp_path / "words.toml"
+    words.write_text("".join(f'{group} = "{"shoes" if group == "footwear" else "clothes"}"\n' for group in GROUPS[:4]))
+    own = ("clothes", "shoes", "jewelry")
+    run = replace(run_in(tmp_path / "own", boxed_photos, backbone_card), words=words, groups=own)
+    card_file = Path(train_detector(run)["card"])
+    assert read_card(card_file).labels == own
+    found = load_detector(read_card(card_file), run.folder, "cpu", "fp32").detect([np.zeros((30, 40, 3), np.uint8)])[0]
+    assert set(found.groups) <= set(own)
+    assert starting_point(card_file, 64, 1).groups == own
+    with pytest.raises(CardError, match="detects clothes, shoes, jewelry; for other groups start from"):
+        starting_point(card_file, 64, 1, GROUPS)
+    with pytest.raises(DataError, match="each of them once"):
+        starting_point(backbone_card, 64, 1, ("bag", "bag"))
+
+
 def test_the_loss_goes_down(tmp_path: Path, boxed_photos: Path, backbone_card: Path) -> None:
     start = starting_point(backbone_card, 64, seed=1)
     photos = load_sources([parse_source(str(boxed_photos))], GROUPS, {group: group for group in GROUPS}).photos

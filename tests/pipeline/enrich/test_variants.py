@@ -336,8 +336,9 @@ def test_passes_fill_up_across_photos_and_hold_no_more_than_one_a_rule(
     runner.generators = (replace(generator, rule=generator.rule.model_copy(update={"where": {}})),)
     network = generator.translator._network
     network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-    etag = open_store(settings.catalog.uri, settings).put("more.jpg", make_photo(7, 80, 60))
-    more = replace(catalog[0], image_key="more.jpg", etag=etag)
+    photo = make_photo(7, 80, 60)
+    etag = open_store(settings.catalog.uri, settings).put("more.jpg", photo)
+    more = replace(catalog[0], image_key="more.jpg", etag=etag, bytes=len(photo))
     assert runner.run(RUN, [batch_of([*catalog, more], release)]).variants == 5
     assert sizes == [4, 4]  # five pictures in passes of four
 

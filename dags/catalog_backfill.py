@@ -51,7 +51,11 @@ _WAVE = re.compile(r"(?P<first>.*)__wave_(?P<number>\d+)")
 
 
 def prefix_of(run_type: str, data_interval_start: Any, prefix: str) -> str:
-    """The prefix of a run: that of its day in a backfill of Airflow's, else the form's."""
+    """The prefix of a run: that of its day in a backfill of Airflow's, else the form's.
+
+    A run's type is compared as it comes: it is a string and a member of an enumeration, whose `str` is its name in
+    the code, not its value.
+    """
     if run_type == "scheduled":
         raise AirflowSkipException("runs of the schedule do nothing: start one by hand, or `airflow backfill create`")
     if run_type != "backfill":
@@ -70,7 +74,7 @@ def wave_after(run_id: str) -> str:
 def plan() -> dict[str, Any]:
     context = get_current_context()
     params = context["params"]
-    prefix = prefix_of(str(context["dag_run"].run_type), context.get("data_interval_start"), params["prefix"])
+    prefix = prefix_of(context["dag_run"].run_type, context.get("data_interval_start"), params["prefix"])
     wave = min(settings().airflow.wave_images, params["limit"] or settings().airflow.wave_images)
     dates = [*option("--since", params["since"]), *option("--until", params["until"])]
     dry_run = ["--dry-run"] if params["dry_run"] else []

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.translation.color import color_error
 from models.translation.options import TranslateOptions
 
 Augment = Callable[[torch.Tensor], torch.Tensor]
@@ -56,12 +57,21 @@ class Fakes:
 
 
 def generator_losses(
-    networks: Networks, real_a: torch.Tensor, real_b: torch.Tensor, options: TranslateOptions, augment: Augment
+    networks: Networks,
+    real_a: torch.Tensor,
+    real_b: torch.Tensor,
+    options: TranslateOptions,
+    augment: Augment,
+    disturb: Augment,
 ) -> tuple[dict[str, torch.Tensor], Fakes]:
     """Everything the generators are to make small, by name and already weighted, and the pictures they made.
 
     A generator's picture of its own target (identity) is made in one pass with its translation: instance
     normalization keeps the pictures of a batch apart.
+
+    Args:
+        augment: before the discriminators.
+        disturb: before the way back.
     """
     count = len(real_a)
     if options.identity > 0:
@@ -72,13 +82,16 @@ def generator_losses(
     losses = {
         "fool_a": adversarial(networks.real_a(augment(fake_a)), options.loss, real=True),
         "fool_b": adversarial(networks.real_b(augment(fake_b)), options.loss, real=True),
-        "cycle_a": options.cycle * F.l1_loss(networks.b_to_a(fake_b).float(), real_a),
-        "cycle_b": options.cycle * F.l1_loss(networks.a_to_b(fake_a).float(), real_b),
+        "cycle_a": options.cycle * F.l1_loss(networks.b_to_a(disturb(fake_b)).float(), real_a),
+        "cycle_b": options.cycle * F.l1_loss(networks.a_to_b(disturb(fake_a)).float(), real_b),
     }
     if options.identity > 0:
         weight = options.identity * options.cycle
         losses["identity_a"] = weight * F.l1_loss(same_a.float(), real_a)
         losses["identity_b"] = weight * F.l1_loss(same_b.float(), real_b)
+    if options.color > 0:
+        losses["color_a"] = options.color * color_error(fake_a, real_b)
+        losses["color_b"] = options.color * color_error(fake_b, real_a)
     return losses, Fakes(fake_a, fake_b)
 
 

@@ -67,7 +67,7 @@ def estimate(options: TranslateOptions, placement: Placement) -> Need:
     states += 2 * options.pool * 3 * options.size**2 * 4
     x = torch.empty(options.batch, 3, options.size, options.size, dtype=placement.dtype, device="meta")
     with _remembered(networks) as kept, _part_inputs(networks, kept if options.checkpointing else {}):
-        losses, fakes = generator_losses(networks, x, x, options, _unchanged)
+        losses, fakes = generator_losses(networks, x, x, options, _unchanged, _unchanged)
     generators = sum(kept.values())
     del losses
     if options.checkpointing:

@@ -25,6 +25,10 @@ class TranslateOptions:
         loss: `lsgan` (squares, Mao et al. 2017) or `bce` (cross entropy, the first GAN).
         cycle: weight of the cycle error, both ways.
         identity: weight of the identity error as a share of `cycle`; 0 leaves it out.
+        cycle_noise: standard deviation of noise (values in [-1, 1]) on a generated picture before its way back: what
+            is hidden in faint detail is lost then, so that shape and color have to carry what the way back needs
+            (Bashkirova et al. 2019, arXiv 1908.01517).
+        color: weight of the difference between the garments' mean colors before and after.
         pool: generated pictures kept for each discriminator.
         lr: learning rate of Adam with betas (0.5, 0.999).
         epochs: with a constant learning rate.
@@ -33,6 +37,7 @@ class TranslateOptions:
         batch: pictures of each side a step; 1 as published.
         average: share the moving average of the generators' weights keeps a step, such as 0.999; 0 keeps none.
         augment: differentiable augmentation before the discriminators: color, translation, cutout.
+        balance: `skip`: a discriminator that is right in more than 95 % of its answers waits; `report`: it goes on.
         checkpointing: forget activations and compute them again: slower, less memory.
         seed: of first weights, order, crops, pool and augmentation.
     """
@@ -44,6 +49,8 @@ class TranslateOptions:
     loss: Literal["lsgan", "bce"] = "lsgan"
     cycle: float = 10.0
     identity: float = 0.5
+    cycle_noise: float = 0.0
+    color: float = 0.0
     pool: int = 50
     lr: float = 2e-4
     epochs: int = 100
@@ -52,6 +59,7 @@ class TranslateOptions:
     batch: int = 1
     average: float = 0.0
     augment: tuple[str, ...] = ()
+    balance: Literal["report", "skip"] = "report"
     checkpointing: bool = False
     seed: int = 0
 
@@ -62,8 +70,13 @@ class TranslateOptions:
             raise DataError(f"there is no generator {self.generator!r}; there are {', '.join(GENERATORS)}")
         if self.loss not in {"lsgan", "bce"}:
             raise DataError(f"there is no loss {self.loss!r}; there are lsgan, bce")
-        if self.lr <= 0 or min(self.cycle, self.identity, self.pool, self.steps_per_epoch) < 0:
-            raise DataError("lr is above 0; cycle, identity, pool and steps_per_epoch are at least 0")
+        weights = self.cycle, self.identity, self.cycle_noise, self.color
+        if self.lr <= 0 or min(*weights, self.pool, self.steps_per_epoch) < 0:
+            raise DataError(
+                "lr is above 0; cycle, identity, cycle_noise, color, pool and steps_per_epoch are at least 0"
+            )
+        if self.balance not in {"report", "skip"}:
+            raise DataError(f"balance is report or skip, not {self.balance!r}")
         if not 0 <= self.average < 1:
             raise DataError(f"average is {self.average}: it lies in [0, 1), such as 0.999, and 0 keeps no average")
         if min(self.epochs, self.decay_epochs) < 0 or self.epochs + self.decay_epochs < 1 or self.batch < 1:

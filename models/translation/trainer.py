@@ -13,7 +13,7 @@ from torch import nn
 from models.devices import Placement
 from models.errors import DataError
 from models.gan.average import AveragedWeights
-from models.gan.balance import accuracy
+from models.gan.balance import BalanceMonitor, accuracy
 from models.gan.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from models.gan.diffaugment import augmented
 from models.translation.discriminator import build_discriminator
@@ -82,6 +82,7 @@ class TranslatorTraining:
             "discriminators": torch.optim.Adam(self.networks.discriminators(), options.lr, BETAS, fused=True),
         }
         self.pools = {"a": ImagePool(options.pool), "b": ImagePool(options.pool)}
+        self.monitors = {"a": BalanceMonitor(options.balance), "b": BalanceMonitor(options.balance)}
         self.random = torch.Generator().manual_seed(options.seed)
         self.epoch, self.step, self.steps_done = 1, 0, 0
         self.sums: dict[str, float] = {}
@@ -147,6 +148,12 @@ class TranslatorTraining:
     def _augment(self, x: torch.Tensor) -> torch.Tensor:
         return augmented(x, self.options.augment, self.random)
 
+    def _disturb(self, x: torch.Tensor) -> torch.Tensor:
+        if self.options.cycle_noise == 0:
+            return x
+        noise = torch.randn(x.shape, generator=self.random).to(x.device, x.dtype)
+        return x + self.options.cycle_noise * noise
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.placement.device, torch.bfloat16, enabled=self.placement.precision == "bf16")
 
@@ -158,7 +165,9 @@ class TranslatorTraining:
         }
         self._discriminators_learn(learn=False)
         with self._autocast():
-            losses, fakes = generator_losses(self.networks, real["a"], real["b"], self.options, self._augment)
+            losses, fakes = generator_losses(
+                self.networks, real["a"], real["b"], self.options, self._augment, self._disturb
+            )
         self._descend("generators", torch.stack(list(losses.values())).sum())
         self._discriminators_learn(learn=True)
         for name, average in self.averages.items():
@@ -173,9 +182,9 @@ class TranslatorTraining:
     def _judge(
         self, real: dict[str, torch.Tensor], fake: dict[str, torch.Tensor], losses: dict[str, torch.Tensor]
     ) -> None:
-        """Train both discriminators and add up all losses of the step."""
+        """Train the discriminators that are not too far ahead, and add up all losses of the step."""
         kind, numbers = self.options.loss, {f"{name}_loss": loss.detach() for name, loss in losses.items()}
-        total = torch.zeros((), device=self.placement.device)
+        learning: list[torch.Tensor] = []
         for letter, discriminator in (("a", self.networks.real_a), ("b", self.networks.real_b)):
             pooled = self.pools[letter].exchange(fake[letter].float(), self.random)
             with self._autocast():
@@ -184,10 +193,14 @@ class TranslatorTraining:
                 )
             numbers[f"discriminator_{letter}_loss"] = loss.detach()
             numbers[f"discriminator_{letter}_accuracy"] = accuracy(said_real, said_fake, BOUNDARY[kind])
-            total = total + loss
-        self._descend("discriminators", total)
+            if self.monitors[letter].plan()[0]:
+                learning.append(loss)
+        if learning:
+            self._descend("discriminators", torch.stack(learning).sum())
         for name, value in zip(numbers, torch.stack(list(numbers.values())).tolist(), strict=True):
             self.sums[name] = self.sums.get(name, 0.0) + value
+            if name.endswith("accuracy"):
+                self.monitors[name.split("_")[1]].see(value)
 
     def _descend(self, name: str, loss: torch.Tensor) -> None:
         self.optimizers[name].zero_grad(set_to_none=True)
@@ -203,6 +216,7 @@ class TranslatorTraining:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
             "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+            "monitors": {name: monitor.state_dict() for name, monitor in self.monitors.items()},
             "random": self.random.get_state(),
             "position": {"epoch": self.epoch, "step": self.step, "steps_done": self.steps_done},
             "sums": self.sums,
@@ -256,6 +270,7 @@ class TranslatorTraining:
             "optimizers": self.optimizers,
             "averages": self.averages,
             "pools": self.pools,
+            "monitors": self.monitors,
         }
         for part, members in parts.items():
             for name, member in members.items():

@@ -27,19 +27,28 @@ def demo_catalog(
     size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT in place of the usual mix; may be repeated")
     ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="only this type; may be repeated, and a type named twice is twice as common"),
+    ] = None,
     processes: Annotated[int, typer.Option(min=0, help="0 = one a core; the files do not depend on it")] = 0,
 ) -> None:
     """Render a demo catalog with exact truth: DEST/photos, DEST/feed.parquet, DEST/truth/{images,boxes}.parquet.
 
     DEST/contact-sheet.html shows the first photos. With --dirty, DEST/dirty.json says what to expect of each odd file.
 
-    Example: `atelier demo-catalog var/catalog --products 300 --seed 7`
+    Examples:
+
+        atelier demo-catalog var/catalog --products 300 --seed 7
+
+        atelier demo-catalog var/shoes --type Sneakers --type Boots --size 360x480
     """
     from pipeline.demo.generate import Order, write_catalog
+    from pipeline.demo.vocabulary import TYPES
 
     started = time.monotonic()
     with progress("demo catalog", products * photos_per_product, "photos") as advance:
-        order = Order(str(dest), seed, photos_per_product, _sizes(size))
+        order = Order(str(dest), seed, photos_per_product, _sizes(size), tuple(type_ or TYPES))
         counts = write_catalog(order, products, dirty, advance, processes)
     seconds = time.monotonic() - started
     emit(

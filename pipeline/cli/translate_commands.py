@@ -153,6 +153,10 @@ def train(
     loss: Annotated[Literal["lsgan", "bce"], typer.Option(help="squares, or cross entropy")] = "lsgan",
     cycle: Annotated[float, typer.Option(min=0, help="weight of the cycle error")] = 10.0,
     identity: Annotated[float, typer.Option(min=0, help="weight of the identity error, as a share of --cycle")] = 0.5,
+    cycle_noise: Annotated[
+        float, typer.Option(min=0, help="noise before the way back, such as 0.1: nothing hides in faint detail")
+    ] = 0.0,
+    color: Annotated[float, typer.Option(min=0, help="weight of keeping the garment's mean color, such as 5")] = 0.0,
     pool: Annotated[int, typer.Option(min=0, help="old fakes kept for each discriminator")] = 50,
     lr: Annotated[float, typer.Option(help="learning rate of Adam")] = 2e-4,
     epochs: Annotated[int, typer.Option(min=0, help="with a constant learning rate")] = 100,
@@ -163,6 +167,9 @@ def train(
     augment: Annotated[
         list[str] | None, typer.Option(help="color, translation, cutout: what discriminators see, for few photos")
     ] = None,
+    balance: Annotated[
+        Literal["report", "skip"], typer.Option(help="skip: a discriminator that is nearly always right waits")
+    ] = "report",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="less memory, a third more time")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=0, help="steps between checkpoints within an epoch")] = 0,
     card_every: Annotated[int, typer.Option(min=0, help="epochs between cards that are kept to be tested")] = 20,

@@ -54,6 +54,7 @@ class Order:
     seed: int
     photos_per_product: int
     sizes: tuple[tuple[int, int], ...] | None = None
+    types: tuple[str, ...] = tuple(TYPES)
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class Made:
     boxes: list[dict[str, Any]]
 
 
-def product_spec(seed: int, index: int) -> ProductSpec:
+def product_spec(seed: int, index: int, types: tuple[str, ...] = tuple(TYPES)) -> ProductSpec:
     """Product number `index` of the catalog with this seed; types come round evenly."""
     rng = np.random.default_rng((seed, index, 0))
-    shift = int(np.random.default_rng(seed).integers(len(TYPES)))
-    return random_spec(rng, f"p{index:07d}", type=TYPES[(index + shift) % len(TYPES)])
+    shift = int(np.random.default_rng(seed).integers(len(types)))
+    return random_spec(rng, f"p{index:07d}", type=types[(index + shift) % len(types)])
 
 
 def scene_of(number: int, rng: np.random.Generator) -> str:
@@ -80,7 +81,7 @@ def scene_of(number: int, rng: np.random.Generator) -> str:
 def make_product(order: Order, index: int) -> Made:
     """Render and write all photos of one product; returns its rows."""
     cv2.setNumThreads(1)
-    spec = product_spec(order.seed, index)
+    spec = product_spec(order.seed, index, order.types)
     images, boxes = [], []
     for number in range(order.photos_per_product):
         rng = np.random.default_rng((order.seed, index, number + 1))
@@ -161,6 +162,8 @@ def write_catalog(
     """As `generate`, with a choice of processes (0 = one a core), on which the files do not depend."""
     if products < 1 or order.photos_per_product < 1:
         raise SettingError("--products and --photos-per-product must be at least 1")
+    if unknown := set(order.types) - set(TYPES):
+        raise SettingError(f"--type {min(unknown)}: the demo catalog has no such type; it has {', '.join(TYPES)}")
     dest = Path(order.dest)
     (dest / "photos").mkdir(parents=True, exist_ok=True)
     (dest / "truth").mkdir(exist_ok=True)
@@ -199,7 +202,7 @@ def _write_dirty(order: Order, products: int) -> tuple[list[dict[str, Any]], lis
     """Write the odd files, each made from its own product's first photo, and dirty.json; rows of the readable ones."""
     dest = Path(order.dest)
     index = min(3, products - 1)
-    spec = product_spec(order.seed, index)
+    spec = product_spec(order.seed, index, order.types)
     rng = np.random.default_rng((order.seed, index, 1))
     photo = render_photo(spec, scene_of(0, rng), rng, _size(spec, order.sizes, rng))
     images, boxes, notes = [], [], {}

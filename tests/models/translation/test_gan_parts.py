@@ -10,6 +10,7 @@ from models.errors import DataError
 from models.gan.average import AveragedWeights
 from models.gan.balance import Band, accuracy
 from models.gan.diffaugment import KINDS, augmented, check_kinds
+from models.translation.color import color_error, garment_color
 from models.translation.losses import adversarial, discriminator_loss
 from models.translation.options import TranslateOptions
 from models.translation.pool import ImagePool
@@ -113,8 +114,39 @@ def test_the_learning_rate_is_constant_and_then_falls_to_zero() -> None:
         ({"average": 1.0}, "average is 1.0"),
         ({"epochs": 0, "decay_epochs": 0}, "at least one"),
         ({"augment": ("blur",)}, "blur"),
+        ({"color": -1.0}, "color"),
+        ({"cycle_noise": -0.1}, "cycle_noise"),
+        ({"balance": "ratio"}, "balance is report or skip"),
     ],
 )
 def test_options_out_of_range_are_refused(changes: dict, words: str) -> None:
     with pytest.raises(DataError, match=words):
         TranslateOptions(**changes)
+
+
+def on_white(color: tuple[float, float, float], left: int) -> torch.Tensor:
+    """A square garment of one color before a white wall: (1, 3, 32, 32)."""
+    picture = torch.full((1, 3, 32, 32), 0.95)
+    picture[0, :, 10:24, left : left + 12] = torch.tensor(color)[:, None, None]
+    return picture
+
+
+def test_a_garments_color_is_told_from_its_background() -> None:
+    """Wherever it lies: the white of the wall, four fifths of the picture, changes the mean by less than a tenth."""
+    red = torch.tensor([0.8, -0.7, -0.6])
+    for left in (8, 14):
+        assert torch.allclose(garment_color(on_white((0.8, -0.7, -0.6), left))[0], red, atol=0.1)
+    assert float(color_error(on_white((0.8, -0.7, -0.6), 8), on_white((0.8, -0.7, -0.6), 14))) < 0.05
+    assert float(color_error(on_white((0.8, -0.7, -0.6), 8), on_white((-0.8, -0.7, 0.6), 8))) > 0.5
+
+
+def test_the_gradient_of_the_color_changes_the_garment_and_hardly_the_wall() -> None:
+    fake = on_white((0.8, -0.7, -0.6), 10).requires_grad_()
+    color_error(fake, on_white((-0.8, -0.7, 0.6), 10)).backward()
+    assert fake.grad is not None
+    strength = fake.grad.abs().sum(dim=1)[0]
+    assert float(strength[10:24, 10:22].min()) > 10 * float(strength[:, :8].max())
+
+
+def test_a_picture_of_one_color_has_that_color() -> None:
+    assert torch.allclose(garment_color(torch.full((2, 3, 16, 16), 0.25)), torch.full((2, 3), 0.25), atol=1e-6)

@@ -30,7 +30,7 @@ from models.translation.translator import Words, load_both
 ROOT = Path(__file__).parents[3]
 CPU = Placement("cpu", "fp32")
 WritePictures = Callable[..., Path]
-AUGMENT = ("color", "translation", "cutout")
+SWITCHES = {"augment": ("color", "translation", "cutout"), "cycle_noise": 0.1, "color": 2.0, "balance": "skip"}
 
 
 class Killed(Exception):
@@ -71,8 +71,7 @@ def whole(striped: Path, tiny: TranslateOptions, tmp_path_factory: pytest.TempPa
     """The state after a run that nothing disturbed, by precision."""
     folder, pair = tmp_path_factory.mktemp("whole"), read_pictures([striped])
     return {
-        one: finished(pair, replace(tiny, augment=AUGMENT), folder / one, Placement("cpu", one))
-        for one in ("fp32", "bf16")
+        one: finished(pair, replace(tiny, **SWITCHES), folder / one, Placement("cpu", one)) for one in ("fp32", "bf16")
     }
 
 
@@ -89,7 +88,7 @@ def test_a_killed_and_resumed_run_equals_one_that_was_not(
     resumed_at: int,
 ) -> None:
     """Killed in the middle of epochs and at the end of one, after steps that no checkpoint knows: the same bits."""
-    options, placement = replace(tiny, augment=AUGMENT), Placement("cpu", precision)
+    options, placement = replace(tiny, **SWITCHES), Placement("cpu", precision)
 
     def kill(step: int) -> None:
         if step == killed_at:
@@ -116,6 +115,40 @@ def test_other_seeds_and_switches_give_other_weights(pair: PicturePair, tiny: Tr
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])
     assert not torch.equal(made[0], made[3])
+
+
+def test_a_discriminator_that_is_always_right_waits(pair: PicturePair, tiny: TranslateOptions, tmp_path: Path) -> None:
+    """Neither its weights nor Adam's memory of them move while it waits; the other one learns on."""
+    training = TranslatorTraining(pair, replace(tiny, balance="skip", steps_per_epoch=1), CPU, tmp_path)
+    training.monitors["a"].accuracy, training.monitors["a"].steps = 1.0, 1000
+    before = {name: parameters_of(network) for name, network in training.networks.items().items()}
+    training.fit(lambda _: None, lambda *_: None)
+    after = {name: parameters_of(network) for name, network in training.networks.items().items()}
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert training.steps_done == 2
+    assert same == {"real_a"}
+
+
+def parameters_of(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()]).clone()
+
+
+def test_noise_on_the_way_back_changes_the_cycle_only(
+    pair: PicturePair, tiny: TranslateOptions, tmp_path: Path
+) -> None:
+    found = []
+    for number, noise in enumerate((0.0, 0.5)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        options = replace(tiny, cycle_noise=noise, epochs=1, decay_epochs=0, steps_per_epoch=1)
+        training = TranslatorTraining(pair, options, CPU, folder)
+        losses: dict[str, float] = {}
+        training.fit(lambda _: None, lambda _, means, into=losses: into.update(means))
+        found.append(losses)
+    still, noisy = found
+    changed = {name for name in still if still[name] != noisy[name]}
+    assert {"cycle_a_loss", "cycle_b_loss"} <= changed
+    assert not any(name.startswith(("fool", "identity")) for name in changed)
 
 
 def test_resuming_names_what_differs(

@@ -209,3 +209,12 @@ class TestOddFiles:
             path = catalog / self.named(notes, ending)
             assert path.read_bytes() != original.read_bytes()
             assert np.abs(np.asarray(Image.open(path).resize((64, 64)), float) - first).mean() < 14
+
+
+def test_a_catalog_of_some_types_only(tmp_path: Path) -> None:
+    """A type that is named three times is three times as common; the photos are those of the types."""
+    types = ("Dress", "Boots", "Dress", "Dress")
+    write_catalog(Order(str(tmp_path), 5, 1, SMALL, types), 8, False, lambda count: None, processes=1)
+    assert sorted(pq.read_table(tmp_path / "feed.parquet")["type"].to_pylist()) == ["Boots"] * 2 + ["Dress"] * 6
+    with pytest.raises(SettingError, match=r"--type Toga: the demo catalog has no such type; it has .*Dress"):
+        write_catalog(Order(str(tmp_path), 5, 1, SMALL, ("Toga",)), 8, False, lambda count: None)

@@ -38,7 +38,7 @@ class Labels:
         lists = column.combine_chunks()
         lists = lists if isinstance(lists, pa.ListArray) else pa.concat_arrays(lists.chunks)
         encoded = lists.flatten().dictionary_encode()
-        codes = encoded.indices.to_numpy()
+        codes = encoded.indices.fill_null(-1).to_numpy()
         return cls(pc.list_parent_indices(lists).to_numpy(), codes, encoded.dictionary.to_pylist())
 
     @property
@@ -200,7 +200,9 @@ class Rows:
         table = pa.table({name: self._column(name) for name in _RECORD})
         records = table.take(pa.array(rows, pa.int64())).to_pylist()
         for record in records:
-            for name in record.pop("attributes") or ():
+            for name in filter(
+                None, record.pop("attributes") or ()
+            ):  # null: of a head that abstained, in older versions
                 head, _, label = name.partition("=")
                 record[head] = f"{record[head]}|{label}" if record.get(head) else label
         return records

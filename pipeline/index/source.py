@@ -201,7 +201,10 @@ select
     case when e.kind = 'garment' then g.pattern else i.pattern end as pattern,
     case when e.kind = 'garment' then g.gender else i.gender end as gender,
     list_transform(
-        case when e.kind = 'garment' then g.attributes else i.attributes end, lambda x: x.head || '=' || x.label
+        list_filter(  -- a head that abstains has a score and no label
+            case when e.kind = 'garment' then g.attributes else i.attributes end, lambda x: x.label is not null
+        ),
+        lambda x: x.head || '=' || x.label
     ) as attributes
 from stored.embeddings e
 join "catalog" c on c.image_key = e.image_key and c.etag = e.etag

@@ -32,6 +32,7 @@ DEFAULTS = {
     pa.bool_(): False,
     pa.timestamp("us", tz="UTC"): NOW,
 }
+USAGE = {"head": "usage", "label": "casual", "score": 0.9}
 
 
 def rows(table, records):
@@ -64,7 +65,7 @@ class Tables:
         of = {"release_id": release, "batch_id": batch_id, "run_id": "r"}
         images = [
             {**of, "image_key": k, "etag": etag, "main_group": "bag", "type": "Bag", "color": "Red"}
-            | {"attributes": [{"head": "usage", "label": "casual", "score": 0.9}]}
+            | {"attributes": [USAGE, {"head": "season", "label": None, "score": 0.3}]}  # the second head abstains
             for k in keys
         ]
         found = [

@@ -119,7 +119,9 @@ def publish_tables(pinned: dict[str, Any]) -> dict[str, Any]:
 
 # a wave of another release is not published, and still the next one follows
 @task(multiple_outputs=True, trigger_rule=TriggerRule.NONE_FAILED)
-def next_wave(planned: dict[str, Any]) -> dict[str, Any]:
+def next_wave(planned: dict[str, Any] | None) -> dict[str, Any]:
+    if planned is None:
+        raise AirflowSkipException("nothing was planned: there is no wave to follow")
     context = get_current_context()
     params = context["params"]
     limit = params["limit"] and params["limit"] - planned["pending"]

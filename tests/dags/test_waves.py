@@ -43,6 +43,24 @@ def test_runs_of_the_schedule_do_nothing(backfill: ModuleType) -> None:
         backfill.prefix_of("scheduled", DAY, "")
 
 
+def test_the_type_of_a_run_is_told_apart_as_tasks_get_it(backfill: ModuleType) -> None:
+    """A member of an enumeration, whose `str` is not its value."""
+    from airflow.sdk.api.datamodels._generated import DagRunType
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    assert backfill.prefix_of(DagRunType.BACKFILL, DAY, "") == "incoming/2024-05-01/"
+    with pytest.raises(AirflowSkipException):
+        backfill.prefix_of(DagRunType.SCHEDULED, DAY, "")
+
+
+def test_no_wave_follows_where_nothing_was_planned(backfill: ModuleType) -> None:
+    """The plan of a run of the schedule is skipped: `next_wave` runs all the same, by its trigger rule."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException):
+        backfill.next_wave.function(None)
+
+
 def test_waves_count_on_from_the_first_run(backfill: ModuleType) -> None:
     second = backfill.wave_after("manual__2026-11-23T09:09:04+00:00")
     assert second == "manual__2026-11-23T09:09:04+00:00__wave_2"

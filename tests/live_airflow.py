@@ -1,7 +1,11 @@
-"""A real Airflow for tests: api-server, scheduler and dag-processor, each a process, on a free port, with SQLite."""
+"""A real Airflow for tests: api-server, scheduler and dag-processor, each a process, on a free port.
+
+It keeps its state in SQLite, or in the PostgreSQL of `live_postgres`.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
@@ -29,10 +33,12 @@ class LiveAirflow:
     Args:
         home: AIRFLOW_HOME, made here.
         environment: variables for all processes beside those that make it an Airflow of its own.
+        database: where its state is kept; None: SQLite in `home`.
     """
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, environment: dict[str, str], database: str | None = None) -> None:
         self.home = home
+        self.database = database or f"sqlite:///{home}/airflow.db?timeout=60"  # s
         self.url = f"http://127.0.0.1:{_free_port()}"
         self.environment = {**os.environ, **self._own_settings(), **environment}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -44,15 +50,19 @@ class LiveAirflow:
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__PARALLELISM": "3",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=60",  # s
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database,
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(),
+            # the files stay as they are: read once
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             # a task whose process is gone is noticed in half a minute, where production takes its time
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
@@ -86,6 +96,7 @@ class LiveAirflow:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, no lock is taken
             )
 
     def kill(self, name: str) -> None:
@@ -186,25 +197,33 @@ def wait_for(done: Callable[[], bool], within_s: float, otherwise: Callable[[], 
     deadline = time.monotonic() + within_s
     while not done():
         assert time.monotonic() < deadline, f"after {within_s} s: {otherwise()}"
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 @contextmanager
-def live_airflow(home: Path, environment: dict[str, str], dags: set[str]) -> Iterator[LiveAirflow]:
-    """An Airflow that has read `dags`, until the block ends."""
+def live_airflow(
+    home: Path, environment: dict[str, str], dags: set[str], database: str | None = None
+) -> Iterator[LiveAirflow]:
+    """An Airflow that has read `dags`, until the block ends; they are paused."""
     home.mkdir(parents=True)
-    live = LiveAirflow(home, environment)
+    live = LiveAirflow(home, environment, database)
     live.airflow("db", "migrate")
-    live.airflow("pools", "import", str(ROOT / "dags" / "pools.json"))
     try:
         live.start("api-server", "--port", live.url.rpartition(":")[2], "--host", "127.0.0.1", "--workers", "1")
         live.start("dag-processor")
-        live.start("scheduler")
+        live.airflow("pools", "import", str(ROOT / "dags" / "pools.json"))
         wait_for(lambda: live.up(dags), STARTED_WITHIN_S, lambda: live.log("api-server") + live.log("dag-processor"))
+        live.start("scheduler")  # last: without the API its tasks would fail
         yield live
     finally:
         for name in list(live.processes):
             live.kill(name)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this child when the test process ends, however it ends."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _free_port() -> int:
